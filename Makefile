@@ -1,0 +1,139 @@
+# sarsen's commands. `make` builds the library, `make demo` shows it at work, `make test` runs every check.
+#
+#   make            target/release/libsarsen.so and .a; needs cargo
+#   make demo       real files in, killed half-way, every byte compared; needs cargo and gcc
+#   make test       everything that must pass; scripts/require.sh says what it needs
+#   make soak       crash tests with real kills, KILLS=2000 of them
+#   make sim        crash tests on the simulated disk, ROUNDS=50000 of them
+#   make valgrind   the C contract tests under valgrind
+#   make asan       the C contract tests and the library with AddressSanitizer
+#   make header     writes include/sarsen.h anew from src/ffi
+#   make clean
+
+BUILD := build
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+LIBRARY := $(TARGET)/release/libsarsen.a
+STEPS := $(BUILD)/steps.txt
+STEP := scripts/step.sh $(STEPS)
+
+JOBS ?= 2
+KILLS ?= 2000
+ROUNDS ?= 50000
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+WARNINGS := -Wall -Wextra -Wpedantic -Werror
+CFLAGS ?= -O2 -g
+CXXFLAGS ?= -O2 -g
+override CFLAGS += -std=c11 $(WARNINGS) -Iinclude
+override CXXFLAGS += -std=c++17 $(WARNINGS) -Iinclude
+LIBRARIES := $(LIBRARY) -lpthread -ldl -lm
+
+EXAMPLES := $(addprefix $(BUILD)/examples/,quickstart save_game follow_log quickstart_cpp)
+DEMO_SOURCES := $(sort $(wildcard examples/demo/*.c))
+DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
+
+# A step uses all the cores it may; two at once would only disturb each other.
+.NOTPARALLEL:
+.PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim valgrind asan header \
+	clean FORCE
+.DELETE_ON_ERROR:
+
+all:
+	cargo build --release --locked
+
+# ---- everything that must pass -----------------------------------------------------------------
+
+test: require steps
+	@$(MAKE) --no-print-directory checks || { cat $(STEPS); exit 1; }
+	@printf '\n'; cat $(STEPS); printf '\nall checks passed\n'
+
+steps:
+	@mkdir -p $(BUILD)
+	@: >$(STEPS)
+
+checks: all format lint rust-tests c-tests run-examples readme demo
+
+require:
+	@scripts/require.sh
+
+format:
+	@$(STEP) format cargo fmt --check
+
+lint:
+	@$(STEP) lint cargo clippy --locked --all-targets -- -D warnings
+
+# Among them: include/sarsen.h is what src/ffi says, and imports go down only.
+rust-tests:
+	@$(STEP) rust-tests cargo test --release --locked
+
+# The contract of the header, and 200 processes killed while they write.
+c-tests:
+	@$(STEP) c-build sh -c 'cmake -S . -B $(BUILD)/cmake -DCMAKE_BUILD_TYPE=Release && \
+		cmake --build $(BUILD)/cmake --parallel $(JOBS)'
+	@$(STEP) c-tests ctest --test-dir $(BUILD)/cmake -j $(JOBS) --output-on-failure
+
+readme:
+	@$(STEP) readme scripts/check_readme.sh
+
+# ---- examples --------------------------------------------------------------------------------------
+
+examples: $(EXAMPLES)
+
+run-examples: examples
+	@$(STEP) examples scripts/run_examples.sh $(BUILD)/examples
+
+# cargo knows best whether the library is up to date; it leaves the file alone if so.
+$(LIBRARY): FORCE
+	@cargo build --release --locked
+
+$(BUILD)/examples/quickstart_cpp: examples/quickstart.cpp examples/scratch.h include/sarsen.h $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) $(LDFLAGS) $< $(LIBRARIES) -o $@
+
+$(BUILD)/examples/%: examples/%.c examples/scratch.h include/sarsen.h $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) $< $(LIBRARIES) -o $@
+
+# ---- the demo ------------------------------------------------------------------------------------------
+
+$(BUILD)/demo/demo: $(DEMO_SOURCES) $(DEMO_HEADERS) include/sarsen.h $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) $(DEMO_SOURCES) $(LIBRARIES) -o $@
+
+# What goes in is what cargo has downloaded to build this: real files, and there already.
+demo: $(BUILD)/demo/demo
+	@cargo fetch --locked --quiet
+	@scripts/demo_sources.sh >$(BUILD)/demo/sources.txt
+	@rm -rf $(BUILD)/demo/run
+	@$(STEP) demo $(BUILD)/demo/demo $(BUILD)/demo/sources.txt $(BUILD)/demo/run
+
+# ---- longer runs -------------------------------------------------------------------------------------------
+
+soak: require
+	cmake -S . -B $(BUILD)/cmake -DCMAKE_BUILD_TYPE=Release
+	cmake --build $(BUILD)/cmake --parallel $(JOBS)
+	c_tests/crash/soak.sh $(BUILD)/cmake $(KILLS)
+
+sim:
+	SARSEN_SIM_CRASHES=$(ROUNDS) cargo test --release --locked --test crash -- --nocapture
+
+valgrind: require
+	@$(STEP) valgrind scripts/run_valgrind.sh $(BUILD)/valgrind $(JOBS)
+
+asan: require
+	@$(STEP) asan scripts/run_asan.sh $(BUILD)/asan $(JOBS)
+
+# ---- upkeep --------------------------------------------------------------------------------------------------
+
+# The build writes its header beside its other output, never into the tree; this copies it.
+header:
+	SARSEN_WRITE_HEADER=1 cargo test --release --locked --test header
+
+clean:
+	rm -rf $(BUILD)
+	cargo clean

@@ -1,0 +1,306 @@
+//! Writing large blocks past the log, before their commit has a seq.
+//!
+//! Space is reserved under a short lock, bytes are written outside it, and a block's head goes last: an address whose
+//! block is still being written has no head. Only where a crash left stale blocks behind, below the length that the
+//! file had at recovery, is the lock kept while writing: there, old heads may be good, and what keeps them from being
+//! found is that the chunk's `len` grows in order.
+//!
+//! Any thread may append or sync.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        atomic::{AtomicU32, Ordering::Relaxed},
+        Arc, Mutex,
+    },
+};
+
+use super::{first_offset, large_total_bytes, writing::lock, Chunk, ChunkOptions};
+use crate::{
+    error::{Error, Result},
+    format::{
+        align4096,
+        block::{encode_large_head, BlockAddress},
+        bytes::{to_u64, to_usize},
+        MAX_VALUE_BYTES,
+    },
+    vfs::Vfs,
+};
+
+/// Data is written in whole units of this, the rest padded with zeros.
+const UNIT: usize = 4_096;
+
+/// Appends large blocks to chunks of their own.
+#[derive(Debug)]
+pub(crate) struct LargeWriter {
+    vfs: Arc<dyn Vfs>,
+    directory: PathBuf,
+    chunk_bytes: u64,
+    next_chunk: Arc<AtomicU32>,
+    options: ChunkOptions,
+    state: Mutex<State>,
+    /// Held for the whole of a sync, before `state`.
+    syncing: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    active: Option<Active>,
+    /// Chunks that may hold unsynced blocks; the active one among them.
+    written: Vec<Arc<Chunk>>,
+    /// Files made so far, and those whose directory entry is synced.
+    created: u64,
+    entries_synced: u64,
+    failed: Option<Error>,
+}
+
+#[derive(Debug)]
+struct Active {
+    chunk: Arc<Chunk>,
+    next: u64,
+    /// Below it lie bytes from before a crash.
+    stale_end: u64,
+}
+
+impl LargeWriter {
+    pub(crate) fn new(
+        vfs: Arc<dyn Vfs>,
+        directory: PathBuf,
+        chunk_bytes: u64,
+        next_chunk: Arc<AtomicU32>,
+        options: ChunkOptions,
+    ) -> LargeWriter {
+        LargeWriter {
+            vfs,
+            directory,
+            chunk_bytes,
+            next_chunk,
+            options,
+            state: Mutex::default(),
+            syncing: Mutex::default(),
+        }
+    }
+
+    /// After recovery, before anything is read or appended: goes on behind `end`, the end of the last block that a
+    /// frame or the manifest names. What lies behind is no longer readable and will be written over. A rewritten or
+    /// full chunk isn't gone on with.
+    pub(crate) fn resume(&self, chunk: Arc<Chunk>, end: u64) {
+        let next = align4096(end).max(first_offset(true));
+        if !chunk.is_large() || chunk.is_rewritten() || next >= self.chunk_bytes {
+            return;
+        }
+        chunk.cut_len(next);
+        // The process that made the file may have been killed before it synced the directory.
+        self.track(&chunk);
+        let mut state = lock(&self.state);
+        state.active = Some(Active {
+            chunk,
+            next,
+            stale_end: u64::MAX,
+        });
+    }
+
+    /// Has [`LargeWriter::sync_all`] sync a chunk that was written to past this writer (`Chunk::write_again`).
+    pub(crate) fn track(&self, chunk: &Arc<Chunk>) {
+        let mut state = lock(&self.state);
+        state.created = state.created.saturating_add(1);
+        if !state.written.iter().any(|known| Arc::ptr_eq(known, chunk)) {
+            state.written.push(Arc::clone(chunk));
+        }
+    }
+
+    /// The chunk that the next block goes to: not one to rewrite.
+    pub(crate) fn active(&self) -> Option<u32> {
+        lock(&self.state)
+            .active
+            .as_ref()
+            .map(|active| active.chunk.number())
+    }
+
+    /// Lets the next block go to a new chunk, so that the one before can be rewritten.
+    pub(crate) fn seal(&self) {
+        lock(&self.state).active = None;
+    }
+
+    /// Writes a block. Nothing is synced. Answers its address and its chunk, which may be new. A failure leaves
+    /// nothing that could be read.
+    pub(crate) fn append(&self, data: &[u8]) -> Result<(BlockAddress, Arc<Chunk>)> {
+        let len = to_u64(data.len());
+        if len > MAX_VALUE_BYTES {
+            return Err(Error::too_large("a block is shorter than 4 GiB"));
+        }
+        let total = large_total_bytes(len);
+        if first_offset(true).saturating_add(total) > self.chunk_bytes {
+            return self.append_alone(data, total);
+        }
+        let mut state = lock(&self.state);
+        if let Some(error) = &state.failed {
+            return Err(error.clone());
+        }
+        self.make_room(&mut state, total)?;
+        let Some(active) = &mut state.active else {
+            return Err(Error::internal("there is no chunk for large blocks"));
+        };
+        if active.stale_end == u64::MAX {
+            active.stale_end = active.chunk.file_len()?;
+        }
+        let (chunk, offset) = (Arc::clone(&active.chunk), active.next);
+        if offset < active.stale_end {
+            let address = write_block(&chunk, offset, data, total)?;
+            active.next = offset.saturating_add(total);
+            return Ok((address, chunk));
+        }
+        active.next = offset.saturating_add(total);
+        drop(state);
+
+        let result = write_block(&chunk, offset, data, total);
+        if result.is_err() {
+            self.give_back(&chunk, offset, total);
+        }
+        result.map(|address| (address, chunk))
+    }
+
+    /// A block that is larger than a chunk has one to itself.
+    fn append_alone(&self, data: &[u8], total: u64) -> Result<(BlockAddress, Arc<Chunk>)> {
+        if let Some(error) = &lock(&self.state).failed {
+            return Err(error.clone());
+        }
+        let offset = first_offset(true);
+        let chunk = self.create(offset.saturating_add(total))?;
+        match write_block(&chunk, offset, data, total) {
+            Ok(address) => {
+                let mut state = lock(&self.state);
+                state.created = state.created.saturating_add(1);
+                state.written.push(Arc::clone(&chunk));
+                Ok((address, chunk))
+            }
+            Err(error) => {
+                // Nobody knows this chunk; if its file stays, the next opening clears it away.
+                let _ = self.vfs.unlink(chunk.path());
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the active chunk one that has `total` bytes left.
+    fn make_room(&self, state: &mut State, total: u64) -> Result<()> {
+        let has_room = |active: &Active| {
+            active
+                .next
+                .checked_add(total)
+                .is_some_and(|end| end <= self.chunk_bytes)
+        };
+        if state.active.as_ref().is_some_and(has_room) {
+            return Ok(());
+        }
+        let chunk = self.create(self.chunk_bytes)?;
+        let next = first_offset(true);
+        state.created = state.created.saturating_add(1);
+        state.written.push(Arc::clone(&chunk));
+        state.active = Some(Active {
+            chunk,
+            next,
+            stale_end: next,
+        });
+        Ok(())
+    }
+
+    fn create(&self, capacity: u64) -> Result<Arc<Chunk>> {
+        let number = self
+            .next_chunk
+            .fetch_update(Relaxed, Relaxed, |number| number.checked_add(1))
+            .map_err(|_| {
+                Error::too_large("the store has used up its 2^32 chunk numbers; copy it with a backup")
+            })?;
+        let mut nonce = [0; 8];
+        self.vfs.random(&mut nonce)?;
+        let nonce = u64::from_le_bytes(nonce);
+        Chunk::create(
+            &self.vfs,
+            &self.directory,
+            number,
+            nonce,
+            true,
+            capacity,
+            self.options,
+        )
+    }
+
+    /// Takes a reservation back whose write failed, unless something was reserved behind it.
+    fn give_back(&self, chunk: &Arc<Chunk>, offset: u64, total: u64) {
+        if let Some(active) = &mut lock(&self.state).active {
+            if Arc::ptr_eq(&active.chunk, chunk) && active.next == offset.saturating_add(total) {
+                active.next = offset;
+            }
+        }
+    }
+
+    pub(crate) fn unsynced_bytes(&self) -> u64 {
+        lock(&self.state)
+            .written
+            .iter()
+            .map(|chunk| chunk.unsynced_bytes())
+            .sum()
+    }
+
+    /// Makes every block durable whose `append` had returned, file and directory entry. A failure stays.
+    pub(crate) fn sync_all(&self) -> Result<()> {
+        let _one_at_a_time = lock(&self.syncing);
+        let (chunks, created, entries_synced) = {
+            let state = lock(&self.state);
+            if let Some(error) = &state.failed {
+                return Err(error.clone());
+            }
+            (state.written.clone(), state.created, state.entries_synced)
+        };
+        let result = chunks.iter().try_for_each(|chunk| chunk.sync()).and_then(|()| {
+            if created == entries_synced {
+                return Ok(());
+            }
+            self.vfs.sync_directory(&self.directory)
+        });
+        let mut state = lock(&self.state);
+        if let Err(error) = result {
+            state.failed = Some(error.clone());
+            return Err(error);
+        }
+        state.entries_synced = created;
+        let active = state.active.as_ref().map(|active| active.chunk.number());
+        state.written.retain(|chunk| {
+            let stays = Some(chunk.number()) == active || chunk.is_unsynced();
+            if !stays {
+                chunk.close_file();
+            }
+            stays
+        });
+        Ok(())
+    }
+}
+
+fn write_block(chunk: &Chunk, offset: u64, data: &[u8], total: u64) -> Result<BlockAddress> {
+    let (head, crc32c) = encode_large_head(chunk.nonce(), offset, data);
+    let start = offset.saturating_add(to_u64(head.len()));
+    let (whole, rest) = data
+        .split_at_checked(data.len() - data.len() % UNIT)
+        .unwrap_or((data, &[]));
+    if !whole.is_empty() {
+        chunk.write(start, whole)?;
+    }
+    if !rest.is_empty() {
+        let mut padded = rest.to_vec();
+        padded.resize(UNIT, 0);
+        chunk.write(start.saturating_add(to_u64(whole.len())), &padded)?;
+    }
+    chunk.write(offset, &head)?;
+    chunk.set_len(offset.saturating_add(total));
+    debug_assert_eq!(
+        to_usize(total),
+        Some(head.len() + data.len().next_multiple_of(UNIT))
+    );
+    Ok(BlockAddress {
+        chunk: chunk.number(),
+        crc32c,
+        offset,
+        len: to_u64(data.len()),
+    })
+}

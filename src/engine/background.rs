@@ -1,0 +1,106 @@
+//! The one thread that a store may have. It does upkeep steps while there are any, and sleeps on a condition
+//! variable in between; nothing polls.
+
+use std::{
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc, Condvar, Mutex,
+    },
+    thread::JoinHandle,
+};
+
+use super::{lock, Engine};
+use crate::error::{Error, Result};
+
+#[derive(Debug, Default)]
+pub(super) struct Background {
+    /// Work was announced and not yet taken up: the writer's way out before it takes the lock.
+    announced: AtomicBool,
+    stop: Mutex<bool>,
+    changed: Condvar,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    running: AtomicBool,
+}
+
+impl Background {
+    /// Announces work. One atomic load if it is announced already or no thread is there.
+    pub(super) fn wake(&self) {
+        if !self.running.load(Ordering::Relaxed) || self.announced.load(Ordering::Relaxed) {
+            return;
+        }
+        if !self.announced.swap(true, Ordering::AcqRel) {
+            let _stop = lock(&self.stop);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits for work; false: the store is being closed.
+    fn wait(&self) -> bool {
+        let mut stop = lock(&self.stop);
+        loop {
+            if *stop {
+                return false;
+            }
+            if self.announced.swap(false, Ordering::AcqRel) {
+                return true;
+            }
+            stop = self.changed.wait(stop).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+    }
+
+    fn stopping(&self) -> bool {
+        *lock(&self.stop)
+    }
+
+    /// Ends the thread after its current step. The thread itself may call this (it then ends on its own).
+    pub(super) fn stop(&self) {
+        *lock(&self.stop) = true;
+        self.changed.notify_all();
+        self.running.store(false, Ordering::Relaxed);
+        if let Some(thread) = lock(&self.thread).take() {
+            if thread.thread().id() != std::thread::current().id() {
+                // A panic in it has poisoned the store already.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl Engine {
+    pub(super) fn start_background(self: &Arc<Self>) -> Result<()> {
+        if !self.options.background || self.options.read_only {
+            return Ok(());
+        }
+        let engine = Arc::clone(self);
+        self.background.running.store(true, Ordering::Relaxed);
+        let thread = std::thread::Builder::new()
+            .name("sarsen".to_owned())
+            .spawn(move || engine.run_background())
+            .map_err(|error| Error::Io {
+                what: "the background thread can't be started; open with background = false".into(),
+                file: None,
+                os_code: error.raw_os_error().unwrap_or(0),
+            })?;
+        *lock(&self.background.thread) = Some(thread);
+        Ok(())
+    }
+
+    fn run_background(&self) {
+        while self.background.wait() {
+            loop {
+                let step = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.upkeep_step()));
+                match step {
+                    Ok(Ok(true)) if !self.background.stopping() => {}
+                    // Errors are kept where the next commit or maintain call meets them: a full disk by trying
+                    // again, anything else as a poisoned store.
+                    Ok(_) => break,
+                    Err(_) => {
+                        self.poison(&Error::internal("upkeep panicked"));
+                        self.run_notifications();
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! A hot backup: a store of its own that holds exactly what a snapshot sees.
+//!
+//! The snapshot's index is written as one run; chunk files are copied as they are, so that every address stays
+//! what it is. The manifest comes last: until it is there, the directory is not a store.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        Arc,
+    },
+};
+
+use super::{
+    import::remove_tree,
+    manifest_file::ManifestFile,
+    observer::Observer,
+    open::empty_manifest,
+    readers::Readers,
+    state::View,
+    upkeep::STEP_BYTES,
+    Engine,
+};
+use crate::{
+    blocks::{first_offset, Chunk},
+    error::{Error, Result},
+    format::{
+        block::ChunkHeader,
+        bytes::to_usize,
+        manifest::{ChunkMeta, Counts, PartMeta, RunMeta},
+        record::{kind, RecordKey},
+    },
+    index::{BuildObserver, BuildRules, BuildStep, Builder, Entry},
+    vfs::OpenMode,
+};
+
+const COPY_BYTES: usize = 1 << 20;
+
+/// Keeps what the snapshot sees, and counts it.
+struct SnapshotOnly {
+    seq: u64,
+    needed: Observer,
+    counts: Counts,
+}
+
+impl BuildObserver for SnapshotOnly {
+    fn keep(&mut self, entry: &Entry<'_>) -> Result<bool> {
+        if entry.seq > self.seq || !self.needed.keep(entry)? {
+            return Ok(false);
+        }
+        match entry.kind {
+            kind::KV_INLINE | kind::KV_BLOCK => self.counts.kv += 1,
+            kind::MEMORY => self.counts.memories += 1,
+            kind::STREAM_NAME => self.counts.streams += 1,
+            kind::STREAM_RECORD => self.counts.stream_records += 1,
+            kind::HOLD if matches!(RecordKey::decode(entry.key), Some(RecordKey::Block { owner: [], .. })) => {
+                self.counts.blocks += 1;
+            }
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    fn dropped(&mut self, _entry: &Entry<'_>) {}
+}
+
+impl Engine {
+    /// Writes the backup to `path`, where nothing may be yet. `snapshot` is a seq that the caller holds; without one,
+    /// the newest commit is taken. On failure what was written is removed.
+    pub(crate) fn backup(&self, snapshot: Option<u64>, path: &Path) -> Result<()> {
+        if self.is_closed() {
+            return Err(Error::invalid("the store was closed"));
+        }
+        if self.vfs.entry_kind(path)?.is_some() {
+            return Err(Error::invalid(format!("{} exists already; a backup goes to a new path", path.display())));
+        }
+        let held = self.take_snapshot();
+        let outcome = self.backup_held(snapshot.unwrap_or(held), path);
+        self.release_snapshot(held);
+        if outcome.is_err() {
+            // The first error is what counts; without a manifest the rest is no store.
+            let _ = remove_tree(&self.vfs, path);
+        }
+        outcome
+    }
+
+    fn backup_held(&self, seq: u64, path: &Path) -> Result<()> {
+        if self.options.read_only {
+            if self.state.load().generations.iter().any(|generation| !generation.is_empty()) {
+                return Err(Error::Conflict {
+                    what: "the store's log holds commits that only a writer can checkpoint; back it up from there".into(),
+                });
+            }
+        } else if serves_blocks_from_log(&self.view()) {
+            // Small blocks that are only in the log reach their chunks.
+            self.checkpoint()?;
+        }
+        let view = self.view_at(seq);
+        self.vfs.create_directory(path)?;
+        for name in ["log", "blocks", "index"] {
+            self.vfs.create_directory(&path.join(name))?;
+        }
+        drop(self.vfs.open(&path.join("LOCK"), OpenMode::CreateNew)?);
+        drop(Readers::new(Arc::clone(&self.vfs), path, true)?);
+
+        let next_file = Arc::new(AtomicU64::new(1));
+        let (parts, counts) = self.copy_index(&view, &path.join("index"), &next_file)?;
+        let chunks = self.copy_chunks(&view, &path.join("blocks"))?;
+        for name in ["log", "blocks", "index"] {
+            self.vfs.sync_directory(&path.join(name))?;
+        }
+
+        let mut uuid = [0; 16];
+        self.vfs.random(&mut uuid)?;
+        let mut manifest = empty_manifest(uuid, self.chunk_bytes);
+        manifest.checkpoint_seq = seq;
+        manifest.durable_seq = seq;
+        manifest.next_chunk = self.next_chunk.load(Ordering::Relaxed);
+        // Ids of streams go up to what any stream in the index has.
+        manifest.next_stream_id = super::lock(&self.append).next_stream_id;
+        manifest.counts = counts;
+        manifest.chunks = chunks;
+        if !parts.is_empty() {
+            let id = next_file.fetch_add(1, Ordering::Relaxed);
+            manifest.runs = vec![RunMeta { id, parts, above: None, merging_into: None }];
+        }
+        manifest.next_file = next_file.load(Ordering::Relaxed);
+        ManifestFile::new(Arc::clone(&self.vfs), path.to_path_buf(), manifest.clone()).replace(manifest)?;
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            self.vfs.sync_directory(parent)?;
+        }
+        Ok(())
+    }
+
+    fn copy_index(&self, view: &View, directory: &Path, next_file: &Arc<AtomicU64>) -> Result<(Vec<PartMeta>, Counts)> {
+        let mut only = SnapshotOnly {
+            seq: view.seq,
+            needed: Observer::new(&view.state, &[], view.seq, true),
+            counts: Counts::default(),
+        };
+        let rules =
+            BuildRules { snapshots: vec![view.seq], bottom: true, part_bytes: super::checkpoint::PART_BYTES };
+        let mut builder = Builder::new(
+            Arc::clone(&self.vfs),
+            directory.to_path_buf(),
+            Arc::clone(next_file),
+            view.state.merged(),
+            None,
+            rules,
+        )?;
+        let mut parts = Vec::new();
+        loop {
+            match builder.step(STEP_BYTES, &mut only)? {
+                BuildStep::Working => {}
+                BuildStep::Part { meta, .. } => parts.push(meta),
+                BuildStep::Done => return Ok((parts, only.counts)),
+            }
+        }
+    }
+
+    /// Copies every chunk that is there, as the newest state has it: the snapshot's blocks are live in all of them.
+    fn copy_chunks(&self, view: &View, directory: &Path) -> Result<Vec<ChunkMeta>> {
+        let mut metas = Vec::new();
+        for number in view.state.chunks.iter().map(|chunk| chunk.number()).collect::<Vec<u32>>() {
+            loop {
+                // A chunk that was dropped meanwhile had nothing that the snapshot needs.
+                let Some(chunk) = self.state.load().chunks.get(number).cloned() else { break };
+                match self.copy_chunk(&chunk, directory) {
+                    Ok(meta) => {
+                        metas.push(meta);
+                        break;
+                    }
+                    // Rewritten and unlinked before it could be opened: the newer one serves as well.
+                    Err(Error::Io { .. }) if self.is_replaced(&chunk) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(metas)
+    }
+
+    fn is_replaced(&self, chunk: &Arc<Chunk>) -> bool {
+        self.state.load().chunks.get(chunk.number()).is_none_or(|known| !Arc::ptr_eq(known, chunk))
+    }
+
+    fn copy_chunk(&self, chunk: &Arc<Chunk>, directory: &Path) -> Result<ChunkMeta> {
+        let meta = chunk.meta();
+        let from = self.vfs.open(chunk.path(), OpenMode::Read)?;
+        // A rewritten file ends with its table; a plain one holds more than its checkpointed bytes at times.
+        let len = if meta.table_offset > 0 { from.len()? } else { meta.len.max(first_offset(meta.large)) };
+        let path: PathBuf = directory.join(crate::blocks::chunk_file_name(meta.number, meta.rewrite));
+        let to = self.vfs.open(&path, OpenMode::CreateNew)?;
+        let mut buffer = vec![0; COPY_BYTES.min(to_usize(len).unwrap_or(COPY_BYTES))];
+        let mut at = 0u64;
+        while at < len {
+            let piece_len = to_usize(len - at).unwrap_or(usize::MAX).min(buffer.len());
+            let piece = buffer.get_mut(..piece_len).ok_or_else(|| Error::internal("copy buffer"))?;
+            from.read_at(at, piece)?;
+            if at == 0 && ChunkHeader::decode(piece).is_none() {
+                return Err(Error::corrupt(chunk.path().display().to_string(), 0, "the chunk's header is damaged"));
+            }
+            to.write_at(at, piece)?;
+            at = at.saturating_add(crate::format::bytes::to_u64(piece_len));
+        }
+        to.sync()?;
+        Ok(meta)
+    }
+}
+
+/// Whether some generation still serves small blocks from the log.
+fn serves_blocks_from_log(view: &View) -> bool {
+    view.state.generations.iter().any(|generation| generation.pending.get(0).is_some())
+}

@@ -1,0 +1,392 @@
+//! A checkpoint turns a closed generation into a run and its small blocks into chunk bytes, makes both durable,
+//! names them in the manifest, and only then lets go of the log.
+//!
+//! One step writes or syncs some 256 KiB. Abandoning it at any step loses nothing: the log still has everything.
+
+use std::sync::{atomic::Ordering, Arc};
+
+use super::{
+    apply::{Contents, Steps},
+    commit::Frozen,
+    lock,
+    observer::Observer,
+    readers::Retired,
+    state::State,
+    upkeep::STEP_BYTES,
+    Engine,
+};
+use crate::{
+    blocks::{Chunk, ChunkOptions, ChunkSet},
+    error::{Error, Result},
+    format::{
+        align8,
+        block::{BlockHeader, HEADER_BYTES},
+        bytes::{to_u64, to_usize},
+        frame::{Assigned, Frame, FrameSeed},
+        manifest::{ChunkMeta, PartMeta},
+    },
+    index::{BuildRules, BuildStep, Builder, Merged, Part, Run},
+    log::Segment,
+};
+
+/// Most data bytes of one part of a run.
+pub(super) const PART_BYTES: u64 = 16 << 20;
+
+#[derive(Debug)]
+enum Phase {
+    /// Small blocks from the log into chunks; the number of frames done.
+    Images(usize),
+    SyncChunks,
+    Index(Box<Builder>),
+    Publish,
+}
+
+#[derive(Debug)]
+pub(super) struct Checkpoint {
+    frozen: Frozen,
+    phase: Phase,
+    /// Small chunks written by this checkpoint, and where their blocks end now.
+    chunks: Vec<(Arc<Chunk>, u64)>,
+    /// Those among them that did not exist before.
+    created: Vec<Arc<Chunk>>,
+    /// Chunks that the manifest is going to list.
+    listed: ChunkSet,
+    parts: Vec<PartMeta>,
+    observer: Option<Observer>,
+    buffer: Vec<u8>,
+}
+
+impl Checkpoint {
+    pub(super) fn new(frozen: Frozen) -> Checkpoint {
+        Checkpoint {
+            frozen,
+            phase: Phase::Images(0),
+            chunks: Vec::new(),
+            created: Vec::new(),
+            listed: ChunkSet::new(),
+            parts: Vec::new(),
+            observer: None,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// True once the checkpoint is done.
+    pub(super) fn step(&mut self, engine: &Engine) -> Result<bool> {
+        match &mut self.phase {
+            Phase::Images(done) => {
+                let done = *done;
+                self.phase = match self.write_images(engine, done)? {
+                    Some(done) => Phase::Images(done),
+                    None => Phase::SyncChunks,
+                };
+                Ok(false)
+            }
+            Phase::SyncChunks => {
+                self.sync_chunks(engine)?;
+                self.phase = Phase::Index(Box::new(self.start_index(engine)?));
+                Ok(false)
+            }
+            Phase::Index(builder) => {
+                let observer = self.observer.as_mut().ok_or_else(|| Error::internal("a checkpoint has no observer"))?;
+                match builder.step(STEP_BYTES, observer)? {
+                    BuildStep::Working => {}
+                    BuildStep::Part { meta, .. } => self.parts.push(meta),
+                    BuildStep::Done => self.phase = Phase::Publish,
+                }
+                Ok(false)
+            }
+            Phase::Publish => {
+                self.publish(engine)?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Takes back what is on disk and in no manifest. The generation stays frozen; the next attempt starts over.
+    pub(super) fn abandon(self, engine: &Engine) {
+        if let Phase::Index(builder) = self.phase {
+            builder.abandon();
+        }
+        for part in &self.parts {
+            let _ = engine.vfs.unlink(&engine.part_path(part.file));
+        }
+        for chunk in &self.created {
+            let _ = engine.vfs.unlink(chunk.path());
+        }
+    }
+
+    /// Copies the images of some frames; `None` when all are done.
+    fn write_images(&mut self, engine: &Engine, mut done: usize) -> Result<Option<usize>> {
+        let generation = Arc::clone(&self.frozen.generation);
+        let mut copied = 0;
+        self.buffer.clear();
+        let mut target: Option<(Arc<Chunk>, u64)> = None;
+        while let Some(image) = generation.pending.get(done) {
+            if copied >= STEP_BYTES {
+                break;
+            }
+            let contiguous = target.as_ref().is_some_and(|(chunk, start)| {
+                chunk.number() == image.chunk && start.saturating_add(to_u64(self.buffer.len())) == image.offset
+            });
+            if !contiguous {
+                self.flush(&mut target)?;
+                target = Some((self.chunk(engine, image.chunk)?, image.offset));
+            }
+            let bad = || Error::internal("a frame in the log can't be read back");
+            let frame_len = (image.image_offset.saturating_sub(image.frame_offset)).saturating_add(image.image_len);
+            let bytes = image.region.bytes(image.frame_offset, frame_len).ok_or_else(bad)?;
+            let seed = FrameSeed { uuid: engine.uuid, segment: image.segment };
+            let frame = Frame::decode(&seed, bytes).ok_or_else(|| Error::Corrupt {
+                file: format!("log/{}", crate::log::segment_file_name(image.segment)),
+                offset: image.frame_offset,
+                what: "a frame changed after it was written".into(),
+                first_seq: image.seq,
+                last_seq: image.seq,
+            })?;
+            let assigned = Assigned::decode(frame.assigned).ok_or_else(bad)?;
+            let mut steps = Steps::new(Contents {
+                command_count: frame.header.command_count,
+                commands: frame.commands,
+                image_len: frame.header.image_len,
+                assigned: &assigned,
+            });
+            while let Some(step) = steps.next()? {
+                let Some((start, owner)) = &step.image else { continue };
+                if self.buffer.len() >= STEP_BYTES {
+                    self.flush(&mut target)?;
+                }
+                let (chunk, _) = target.as_ref().ok_or_else(bad)?;
+                append_block(&mut self.buffer, chunk.nonce(), image.offset, *start, owner, frame.image).ok_or_else(bad)?;
+            }
+            let end = image.offset.saturating_add(image.image_len);
+            self.extend_chunk(image.chunk, end, image.seq);
+            copied = copied.saturating_add(to_usize(frame_len).unwrap_or(usize::MAX));
+            done = done.saturating_add(1);
+        }
+        self.flush(&mut target)?;
+        Ok(generation.pending.get(done).map(|_| done))
+    }
+
+    /// Writes the buffer to its chunk and moves the target behind it.
+    fn flush(&mut self, target: &mut Option<(Arc<Chunk>, u64)>) -> Result<()> {
+        if let Some((chunk, start)) = target {
+            if !self.buffer.is_empty() {
+                chunk.write(*start, &self.buffer)?;
+                *start = start.saturating_add(to_u64(self.buffer.len()));
+                self.buffer.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// The chunk that small blocks go to: one that exists, or a new one.
+    fn chunk(&mut self, engine: &Engine, number: u32) -> Result<Arc<Chunk>> {
+        if let Some((chunk, _)) = self.chunks.iter().find(|(chunk, _)| chunk.number() == number) {
+            return Ok(Arc::clone(chunk));
+        }
+        let known = engine.state.load().chunks.get(number).cloned();
+        let chunk = match known {
+            Some(chunk) => chunk,
+            None => {
+                let chunk = Chunk::create(
+                    &engine.vfs,
+                    &engine.blocks_directory(),
+                    number,
+                    engine.random_u64()?,
+                    false,
+                    engine.chunk_bytes,
+                    engine.chunk_options(),
+                )?;
+                self.created.push(Arc::clone(&chunk));
+                chunk
+            }
+        };
+        self.chunks.push((Arc::clone(&chunk), chunk.len()));
+        Ok(chunk)
+    }
+
+    fn extend_chunk(&mut self, number: u32, to: u64, seq: u64) {
+        if let Some((chunk, end)) = self.chunks.iter_mut().find(|(chunk, _)| chunk.number() == number) {
+            *end = (*end).max(to);
+            chunk.named_by(seq);
+        }
+    }
+
+    /// Every chunk with a block of this generation or of an earlier one reaches the disk.
+    fn sync_chunks(&mut self, engine: &Engine) -> Result<()> {
+        self.listed = engine.state.load().chunks.clone();
+        engine.rewrite_unproven()?;
+        engine.large.sync_all()?;
+        for (chunk, _) in &self.chunks {
+            chunk.sync()?;
+        }
+        for chunk in self.listed.iter() {
+            if chunk.is_unsynced() {
+                chunk.sync()?;
+            }
+        }
+        if !self.created.is_empty() {
+            engine.vfs.sync_directory(&engine.blocks_directory())?;
+        }
+        Ok(())
+    }
+
+    fn start_index(&mut self, engine: &Engine) -> Result<Builder> {
+        let state = engine.state.load_full();
+        let bottom = state.runs.is_empty();
+        let snapshots = engine.snapshot_seqs();
+        self.observer = Some(Observer::new(&state, &snapshots, engine.last_seq(), false));
+        Builder::new(
+            Arc::clone(&engine.vfs),
+            engine.index_directory(),
+            Arc::clone(&engine.next_file),
+            Merged::new(&[Arc::clone(&self.frozen.generation.memtable)], &[]),
+            None,
+            BuildRules { snapshots, bottom, part_bytes: PART_BYTES },
+        )
+    }
+
+    fn publish(&mut self, engine: &Engine) -> Result<()> {
+        if !self.parts.is_empty() {
+            engine.vfs.sync_directory(&engine.index_directory())?;
+        }
+        let seq = self.frozen.last_seq;
+        let segments = lock(&engine.append).appender.segments();
+        let first_segment = first_kept_segment(&segments, self.frozen.position.segment, engine.options.log_retention_bytes);
+
+        let run = (!self.parts.is_empty()).then(|| {
+            let parts: Vec<Arc<Part>> = self.parts.iter().map(|meta| engine.open_part(meta)).collect();
+            let id = engine.next_file.fetch_add(1, Ordering::Relaxed);
+            Arc::new(Run::new(id, parts, None, None))
+        });
+        let mut listed = self.listed.clone();
+        for (chunk, end) in &self.chunks {
+            listed = listed.with(Arc::clone(chunk));
+            chunk.set_len((*end).max(chunk.len()));
+            if let Some(bytes) = lock(&engine.dead_early).remove(&chunk.number()) {
+                chunk.add_dead(bytes);
+            }
+        }
+        let mut metas: Vec<ChunkMeta> = listed.iter().map(|chunk| chunk.meta()).collect();
+        metas.sort_by_key(|meta| meta.number);
+        let frozen = &self.frozen;
+        if let Some(observer) = &mut self.observer {
+            observer.book(engine);
+        }
+        let dropped = *lock(&engine.dropped);
+        let generation = engine.edit_manifest(|manifest| {
+            manifest.checkpoint_seq = seq;
+            manifest.durable_seq = manifest.durable_seq.max(seq);
+            manifest.log = frozen.position;
+            manifest.first_segment = first_segment;
+            manifest.small_chunk = frozen.small_chunk;
+            manifest.small_offset = frozen.small_offset;
+            manifest.next_stream_id = frozen.next_stream_id;
+            manifest.counts = super::observer::sum(&frozen.counts, &dropped);
+            // A chunk may have been dropped or rewritten since the list was taken: those edits came first.
+            manifest.chunks = merge_chunks(&manifest.chunks, &metas);
+            if let Some(run) = &run {
+                manifest.runs.insert(0, run.meta());
+            }
+        })?;
+
+        engine.state.rcu(|state| {
+            let mut next: State = (**state).clone();
+            next.generations.retain(|generation| !Arc::ptr_eq(generation, &frozen.generation));
+            if let Some(run) = &run {
+                next.runs.insert(0, Arc::clone(run));
+            }
+            for (chunk, _) in &self.chunks {
+                next.chunks = next.chunks.with(Arc::clone(chunk));
+            }
+            next
+        });
+        let released = {
+            let mut append = lock(&engine.append);
+            append.frozen = None;
+            append.appender.release_before(first_segment)
+        };
+        engine.unproven.store(false, Ordering::Release);
+        lock(&engine.unproven_large).clear();
+        engine.group.advance(seq);
+        for segment in released {
+            engine.readers.retire(generation, Retired::Segment(segment));
+        }
+        engine.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Puts one small block, as its chunk holds it, behind what the buffer has. `start` is the block's place in the
+/// image, whose own place in the chunk is `image_offset`.
+fn append_block(
+    buffer: &mut Vec<u8>,
+    nonce: u64,
+    image_offset: u64,
+    start: u64,
+    owner: &[u8],
+    image: &[u8],
+) -> Option<()> {
+    let bytes = image.get(to_usize(start)?..)?;
+    let header = BlockHeader::decode(bytes)?;
+    if to_usize(u64::from(header.extra_len))? != owner.len() {
+        return None;
+    }
+    let data_start = HEADER_BYTES.checked_add(owner.len())?;
+    let data = bytes.get(data_start..)?.get(..to_usize(header.len)?)?;
+    let begin = buffer.len();
+    buffer.extend_from_slice(&header.encode(Some((nonce, image_offset.checked_add(start)?)), owner));
+    buffer.extend_from_slice(owner);
+    buffer.extend_from_slice(data);
+    let total = to_usize(align8(to_u64(buffer.len().checked_sub(begin)?)))?;
+    buffer.resize(begin.checked_add(total)?, 0);
+    Some(())
+}
+
+/// The chunks of the manifest with what this checkpoint knows newer about them; never one that a reclaim replaced.
+fn merge_chunks(current: &[ChunkMeta], seen: &[ChunkMeta]) -> Vec<ChunkMeta> {
+    let mut merged: Vec<ChunkMeta> = Vec::with_capacity(seen.len());
+    for meta in seen {
+        match current.iter().find(|known| known.number == meta.number) {
+            Some(known) if known.rewrite != meta.rewrite => merged.push(*known),
+            _ => merged.push(*meta),
+        }
+    }
+    merged
+}
+
+/// Segments before the replay position stay as far as the retention reaches.
+fn first_kept_segment(segments: &[Arc<Segment>], position_segment: u64, retention_bytes: u64) -> u64 {
+    let mut first = position_segment;
+    let mut kept = 0u64;
+    for segment in segments.iter().rev().filter(|segment| segment.number() < position_segment) {
+        kept = kept.saturating_add(segment.size());
+        if kept > retention_bytes {
+            break;
+        }
+        first = segment.number();
+    }
+    first
+}
+
+impl Engine {
+    /// Large blocks of commits that were replayed above the proven one: written again, so that the next sync has
+    /// something to sync. Their bytes were checked when the log was replayed.
+    fn rewrite_unproven(&self) -> Result<()> {
+        if !self.unproven.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let addresses = lock(&self.unproven_large).clone();
+        let state = self.state.load_full();
+        for address in addresses {
+            if let Some(chunk) = state.chunks.get(address.chunk) {
+                chunk.write_again(&address)?;
+            }
+        }
+        self.vfs.sync_directory(&self.blocks_directory())
+    }
+
+    pub(super) fn chunk_options(&self) -> ChunkOptions {
+        ChunkOptions { check_every_read: self.options.check == super::Check::EveryRead }
+    }
+}

@@ -1,0 +1,422 @@
+//! The way of a commit into the log and the memtable.
+//!
+//! Outside the append lock: large blocks are written, the payload and its CRC are built, names of streams and
+//! loose blocks are looked up. Under it: what has to be assigned, the header, one copy into the log, the index
+//! entries, and the new `published`. Whatever can fail for want of room happens before the frame is written.
+
+use std::{
+    collections::HashSet,
+    sync::{atomic::Ordering, Arc},
+};
+
+use super::{
+    apply::{self, Contents, Tally},
+    draft::{Draft, LooseDraft},
+    lock,
+    state::Generation,
+    streams::{Resolved, StreamState, StreamTable},
+    Engine, LogMethod, Survive,
+};
+use crate::{
+    blocks::{Chunk, PendingImage},
+    error::{Error, Result},
+    format::{
+        block::{small_total_bytes, BlockAddress, CHUNK_HEADER_BYTES},
+        bytes::to_u64,
+        frame::{self, Assigned},
+        manifest::{Counts, LogPosition},
+    },
+    log::{Appender, FrameParts},
+};
+
+/// Everything under the append lock.
+#[derive(Debug)]
+pub(super) struct Append {
+    pub(super) appender: Appender,
+    pub(super) epoch: u64,
+    pub(super) next_seq: u64,
+    /// Where the next image goes; chunk 0: a chunk has to be started.
+    pub(super) small_chunk: u32,
+    pub(super) small_offset: u64,
+    pub(super) next_stream_id: u64,
+    pub(super) streams: StreamTable,
+    pub(super) generation: Arc<Generation>,
+    /// A generation that waits for its checkpoint, or is in it.
+    pub(super) frozen: Option<Frozen>,
+    /// First segment that may hold frames no sync has covered.
+    pub(super) unsynced_segment: u64,
+    pub(super) tally: Tally,
+    assigned_bytes: Vec<u8>,
+    /// Write every frame with `pwrite`: maps aren't safe here, or the host asked for it.
+    pub(super) always_written: bool,
+}
+
+/// A generation that takes no more commits, and what a manifest needs to say about the moment it was closed.
+#[derive(Debug, Clone)]
+pub(super) struct Frozen {
+    pub(super) generation: Arc<Generation>,
+    pub(super) last_seq: u64,
+    pub(super) position: LogPosition,
+    pub(super) small_chunk: u32,
+    pub(super) small_offset: u64,
+    pub(super) next_stream_id: u64,
+    pub(super) counts: Counts,
+}
+
+/// What `Append` starts from after recovery.
+#[derive(Debug)]
+pub(super) struct AppendStart {
+    pub(super) appender: Appender,
+    pub(super) epoch: u64,
+    pub(super) last_seq: u64,
+    pub(super) small_chunk: u32,
+    pub(super) small_offset: u64,
+    pub(super) next_stream_id: u64,
+    pub(super) generation: Arc<Generation>,
+    pub(super) tally: Tally,
+    pub(super) always_written: bool,
+}
+
+impl Append {
+    pub(super) fn new(start: AppendStart) -> Append {
+        let unsynced_segment = start.appender.position().segment;
+        Append {
+            appender: start.appender,
+            epoch: start.epoch,
+            next_seq: start.last_seq.saturating_add(1),
+            small_chunk: start.small_chunk,
+            small_offset: start.small_offset,
+            next_stream_id: start.next_stream_id,
+            streams: StreamTable::default(),
+            generation: start.generation,
+            frozen: None,
+            unsynced_segment,
+            tally: start.tally,
+            assigned_bytes: Vec::new(),
+            always_written: start.always_written,
+        }
+    }
+}
+
+/// What one attempt under the append lock came to.
+enum Attempt {
+    Done { seq: u64, assigned: Assigned, wake_upkeep: bool },
+    /// The memtable or the log's tail is at its limit.
+    NeedsRoom,
+    NeedsSegment,
+    NeedsStreams { names: Vec<Vec<u8>>, cleared: u64 },
+}
+
+/// Poisons the store if the thread panics while the log and the memtable may disagree.
+struct PoisonOnPanic<'a>(&'a Engine);
+
+impl Drop for PoisonOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.poison(&Error::internal("a commit panicked half-way"));
+        }
+    }
+}
+
+impl Engine {
+    /// Commits the draft and returns its seq once it has its level; an empty draft takes none and gives the newest.
+    /// After success the draft tells its results; after an error it is as it was, except for lost large-block space.
+    pub(crate) fn commit(&self, draft: &mut Draft, survive: Option<Survive>) -> Result<u64> {
+        self.check_writable()?;
+        if draft.count() == 0 {
+            return Ok(self.last_seq());
+        }
+        let survive = survive.unwrap_or(self.options.durability);
+        self.begin()?;
+        if survive == Survive::Power {
+            // Failing for want of room must happen before the commit is visible.
+            self.prove()?;
+        }
+        let large = self.write_large(draft)?;
+        let payload_crc = frame::payload_crc(&draft.commands, &draft.image);
+        let frame_len = draft.frame_len();
+
+        let (seq, assigned, wake_upkeep) = loop {
+            let attempt = {
+                // Nothing that waits for upkeep happens while this is held, since upkeep may wait for it.
+                let _naming = (!draft.loose.is_empty()).then(|| self.naming.read());
+                self.check_loose(draft)?;
+                self.try_append(draft, &large, payload_crc, frame_len, survive)?
+            };
+            match attempt {
+                Attempt::Done { seq, assigned, wake_upkeep } => break (seq, assigned, wake_upkeep),
+                Attempt::NeedsRoom => self.make_room()?,
+                Attempt::NeedsSegment => self.stall(|| self.prepare_segment(frame_len))?,
+                Attempt::NeedsStreams { names, cleared } => self.learn_streams(names, cleared)?,
+            }
+        };
+        draft.committed(assigned);
+        self.followers.wake();
+        if wake_upkeep {
+            self.background.wake();
+        }
+        if survive == Survive::Power {
+            self.wait_durable(seq, None)?;
+        }
+        Ok(seq)
+    }
+
+    fn try_append(
+        &self,
+        draft: &Draft,
+        large: &[Arc<Chunk>],
+        payload_crc: u32,
+        frame_len: u64,
+        survive: Survive,
+    ) -> Result<Attempt> {
+        let mut guard = lock(&self.append);
+        let append = &mut *guard;
+        // Checked again here: a failure may have come between, and nothing may follow it.
+        self.check_writable()?;
+        if self.generation_is_full(&append.generation) {
+            return Ok(Attempt::NeedsRoom);
+        }
+        if !append.appender.has_room(frame_len) {
+            match self.supply.take(frame_len) {
+                Some(segment) => append.appender.switch_to(segment),
+                None => return Ok(Attempt::NeedsSegment),
+            }
+        }
+        let mut next_stream_id = append.next_stream_id;
+        let streams = match append.streams.resolve(draft, &mut next_stream_id)? {
+            Resolved::Assigned(streams) => streams,
+            Resolved::Missing(names) => {
+                return Ok(Attempt::NeedsStreams { names, cleared: append.streams.cleared() });
+            }
+        };
+        let (chunk, chunk_offset) = self.place_image(append, to_u64(draft.image.len()))?;
+        let assigned = Assigned { chunk, chunk_offset, streams };
+        append.assigned_bytes.clear();
+        assigned.encode_to(&mut append.assigned_bytes);
+
+        let seq = append.next_seq;
+        let parts = FrameParts {
+            seq,
+            epoch: append.epoch,
+            durable_seq: self.group.durable(),
+            command_count: draft.command_count(),
+            payload_crc,
+            assigned: &append.assigned_bytes,
+            commands: &draft.commands,
+            image: &draft.image,
+        };
+        let written = append.always_written
+            || (survive == Survive::Power && self.options.log_method != LogMethod::Mapped);
+        let appended = append.appender.append(&parts, written)?;
+
+        // From here on the frame is in the log: the memtable has to follow, or the store is poisoned.
+        let armed = PoisonOnPanic(self);
+        let contents = Contents {
+            command_count: draft.command_count(),
+            commands: &draft.commands,
+            image_len: to_u64(draft.image.len()),
+            assigned: &assigned,
+        };
+        let applied = apply::apply(&append.generation.memtable, seq, contents, &mut append.tally).and_then(|()| {
+            if draft.image.is_empty() {
+                return Ok(());
+            }
+            append.generation.pending.push(PendingImage {
+                chunk,
+                offset: chunk_offset,
+                image_len: to_u64(draft.image.len()),
+                region: Arc::clone(appended.segment.region()),
+                image_offset: appended.image_offset,
+                frame_offset: appended.offset,
+                segment: appended.segment.number(),
+                seq,
+            })
+        });
+        if let Err(error) = applied {
+            self.poison(&error);
+            return Err(error);
+        }
+        let trimmed = append.streams.accept(draft, &assigned.streams);
+        let deleted = std::mem::take(&mut append.tally.deleted).saturating_add(trimmed);
+        self.counters.deleted.fetch_add(deleted, Ordering::Relaxed);
+        for command in &draft.loose {
+            if let LooseDraft::Free(address) = command {
+                self.add_dead(address.chunk, small_total_bytes(0, usize::try_from(address.len).unwrap_or(usize::MAX)));
+            }
+        }
+        append.next_stream_id = next_stream_id;
+        if !draft.image.is_empty() {
+            append.small_chunk = chunk;
+            append.small_offset = apply::image_end(&assigned, &draft.image);
+        }
+        for chunk in large {
+            chunk.named_by(seq);
+        }
+        append.next_seq = seq.saturating_add(1);
+        append.generation.last_seq.store(seq, Ordering::Release);
+        append.generation.log_bytes.fetch_add(appended.frame_len, Ordering::Relaxed);
+        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        self.counters.bytes_appended.fetch_add(appended.frame_len, Ordering::Relaxed);
+        self.published.store(seq, Ordering::SeqCst);
+        drop(armed);
+        let wake_upkeep = append.appender.half_used() && !self.supply.ready(0);
+        Ok(Attempt::Done { seq, assigned, wake_upkeep })
+    }
+
+    /// Where an image of this length goes. A chunk takes whole images; one larger than a chunk has one to itself.
+    fn place_image(&self, append: &Append, image_len: u64) -> Result<(u32, u64)> {
+        if image_len == 0 {
+            return Ok((0, 0));
+        }
+        let end = append.small_offset.saturating_add(image_len);
+        if append.small_chunk != 0 && end <= self.chunk_bytes {
+            return Ok((append.small_chunk, append.small_offset));
+        }
+        Ok((self.new_chunk_number()?, to_u64(CHUNK_HEADER_BYTES)))
+    }
+
+    pub(super) fn new_chunk_number(&self) -> Result<u32> {
+        self.next_chunk
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |number| number.checked_add(1))
+            .map_err(|_| Error::too_large("the store has used up its 2^32 chunk numbers; copy it with a backup"))
+    }
+
+    /// Writes the draft's large blocks to chunks and fills their addresses in.
+    fn write_large(&self, draft: &mut Draft) -> Result<Vec<Arc<Chunk>>> {
+        let mut chunks: Vec<Arc<Chunk>> = Vec::new();
+        for number in 0..draft.large.len() {
+            let Some(large) = draft.large.get(number) else { break };
+            if self.large.unsynced_bytes() > super::upkeep::MOST_UNSYNCED_BYTES {
+                self.stall(|| self.large.sync_all()).inspect_err(|error| self.poison(error))?;
+            }
+            let (address, chunk) = self.large.append(&large.data)?;
+            draft.patch_large(number, address)?;
+            if !chunks.iter().any(|known| known.number() == chunk.number()) {
+                self.add_chunk(&chunk);
+                chunks.push(chunk);
+            }
+        }
+        Ok(chunks)
+    }
+
+    /// Puts a chunk into the state that isn't there yet.
+    pub(super) fn add_chunk(&self, chunk: &Arc<Chunk>) {
+        if self.state.load().chunks.get(chunk.number()).is_some() {
+            return;
+        }
+        self.state.rcu(|state| {
+            let mut next = (**state).clone();
+            if next.chunks.get(chunk.number()).is_none() {
+                next.chunks = next.chunks.with(Arc::clone(chunk));
+            }
+            next
+        });
+    }
+
+    /// Every loose block that the draft names must be live, frees earlier in the draft included.
+    fn check_loose(&self, draft: &Draft) -> Result<()> {
+        if draft.loose.is_empty() {
+            return Ok(());
+        }
+        let view = self.view();
+        let mut freed: HashSet<BlockAddress> = HashSet::new();
+        for command in &draft.loose {
+            match command {
+                LooseDraft::Free(address) => {
+                    if !view.is_held_by_record(address)? {
+                        freed.insert(*address);
+                    }
+                }
+                LooseDraft::Name(address) => {
+                    if freed.contains(address) || !view.is_live(address)? {
+                        return Err(Error::NotFound);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn learn_streams(&self, names: Vec<Vec<u8>>, cleared: u64) -> Result<()> {
+        let view = self.view();
+        let mut read = Vec::with_capacity(names.len());
+        for name in names {
+            let state = StreamState::read(&view, &name)?;
+            read.push((name, state));
+        }
+        // Whether it was learnt or not, the next attempt sees what is missing.
+        lock(&self.append).streams.learn(read, cleared);
+        Ok(())
+    }
+
+    /// Counts the time that a commit spends on work that upkeep had not done yet.
+    pub(super) fn stall<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let start = self.vfs.now_us();
+        let outcome = work();
+        let elapsed = self.vfs.now_us().saturating_sub(start);
+        self.counters.stalls_us.fetch_add(elapsed, Ordering::Relaxed);
+        outcome
+    }
+
+    fn prepare_segment(&self, frame_len: u64) -> Result<()> {
+        while !self.supply.ready(frame_len) {
+            if !self.supply.prepare(frame_len)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a new generation; where one waits for its checkpoint already, that is done first, here and now.
+    fn make_room(&self) -> Result<()> {
+        if lock(&self.append).frozen.is_some() {
+            self.stall(|| self.finish_checkpoint())?;
+        }
+        if self.freeze() {
+            self.background.wake();
+        }
+        Ok(())
+    }
+
+    pub(super) fn generation_is_full(&self, generation: &Generation) -> bool {
+        generation.heap_bytes() >= self.memtable_limit()
+            || generation.log_bytes.load(Ordering::Relaxed) >= self.log_limit()
+    }
+
+    /// Two memtables at most, so half of the budget goes to them.
+    fn memtable_limit(&self) -> u64 {
+        (self.options.memory_bytes / 4).max(64 << 10)
+    }
+
+    /// What recovery may have to replay, per generation.
+    fn log_limit(&self) -> u64 {
+        (self.options.memory_bytes / 2).max(1 << 20)
+    }
+
+    /// Closes the generation being written and starts another; false if one is closed already, or nothing is in it.
+    pub(super) fn freeze(&self) -> bool {
+        let mut guard = lock(&self.append);
+        let append = &mut *guard;
+        if append.frozen.is_some() || append.generation.is_empty() {
+            return false;
+        }
+        let next = Generation::new();
+        append.frozen = Some(Frozen {
+            generation: Arc::clone(&append.generation),
+            last_seq: append.next_seq.saturating_sub(1),
+            position: append.appender.position(),
+            small_chunk: append.small_chunk,
+            small_offset: append.small_offset,
+            next_stream_id: append.next_stream_id,
+            counts: append.tally.counts,
+        });
+        append.generation = Arc::clone(&next);
+        // Under the append lock: no commit goes into the new generation before readers can see it.
+        self.state.rcu(|state| {
+            let mut swapped = (**state).clone();
+            swapped.generations.insert(0, Arc::clone(&next));
+            swapped
+        });
+        true
+    }
+}

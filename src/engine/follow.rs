@@ -1,0 +1,177 @@
+//! Following the log: commits in order as they come, within the writing process and from a read-only opening.
+//!
+//! Within the process a follower sleeps until a commit wakes it; the committing thread looks at one counter and
+//! takes a lock only if somebody waits. In another process there is nobody to wake a follower: it polls the
+//! mapped tail and backs off to 1 ms.
+
+use std::{
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        Arc, Condvar, Mutex,
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    apply::{Contents, Step, Steps},
+    lock, Engine,
+};
+use crate::{
+    error::{Error, Result},
+    format::frame::Assigned,
+    log::{self, TailFrame, TailReader},
+};
+
+/// Wakes followers of this process.
+#[derive(Debug, Default)]
+pub(super) struct Followers {
+    waiting: AtomicUsize,
+    lock: Mutex<()>,
+    changed: Condvar,
+}
+
+impl Followers {
+    /// To be called after `published` was stored.
+    pub(super) fn wake(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            let _guard = lock(&self.lock);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Sleeps until `done` holds or the time is up.
+    fn wait(&self, until: Option<Instant>, mut done: impl FnMut() -> bool) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let mut guard = lock(&self.lock);
+        while !done() {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                break;
+            }
+            guard = match left {
+                Some(left) => {
+                    self.changed.wait_timeout(guard, left).unwrap_or_else(std::sync::PoisonError::into_inner).0
+                }
+                None => self.changed.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner),
+            };
+        }
+        drop(guard);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+const FIRST_PAUSE: Duration = Duration::from_micros(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(1);
+
+/// A place in the log. One thread at a time.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    engine: Arc<Engine>,
+    tail: TailReader,
+}
+
+/// A commit read from the log; its bytes are this value's own.
+#[derive(Debug)]
+pub(crate) struct FollowedCommit {
+    frame: TailFrame,
+    assigned: Assigned,
+}
+
+impl Engine {
+    /// Oldest commit that is still in the log; the next one to come where it is empty.
+    pub(crate) fn first_log_seq(&self) -> Result<u64> {
+        let first_segment = lock(&self.manifest).current().first_segment;
+        let next = self.last_seq().saturating_add(1);
+        Ok(log::first_seq(&self.vfs, &self.root.join("log"), self.uuid, first_segment)?.unwrap_or(next).min(next))
+    }
+
+    /// Commits from `seq` on. `NotFound` if the log no longer reaches back to it; `Conflict` if the commit before it
+    /// is of another epoch than `epoch` (0: any).
+    pub(crate) fn follow(self: &Arc<Self>, seq: u64, epoch: u64) -> Result<Follower> {
+        if seq == 0 {
+            return Err(Error::invalid("commits are numbered from 1"));
+        }
+        if seq > self.last_seq().saturating_add(1) && !self.options.read_only {
+            return Err(Error::invalid(format!("commit {seq} lies beyond the next one, {}", self.last_seq() + 1)));
+        }
+        let first_segment = lock(&self.manifest).current().first_segment;
+        let tail =
+            TailReader::open(Arc::clone(&self.vfs), self.root.join("log"), self.uuid, first_segment, seq, epoch)?;
+        Ok(Follower { engine: Arc::clone(self), tail })
+    }
+}
+
+impl Follower {
+    /// The next commit, waiting for it up to `timeout`.
+    pub(crate) fn next(&mut self, timeout: Duration) -> Result<FollowedCommit> {
+        // A time-out too long to be a point in time is none at all.
+        let until = Instant::now().checked_add(timeout);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if self.engine.is_closed() {
+                return Err(Error::invalid("the store was closed"));
+            }
+            let foreign = self.engine.options.read_only;
+            let limit = if foreign { u64::MAX } else { self.engine.last_seq() };
+            if let Some(frame) = self.tail.poll(limit)? {
+                let assigned = Assigned::decode(frame.assigned())
+                    .ok_or_else(|| Error::internal("a frame's assigned section can't be decoded"))?;
+                return Ok(FollowedCommit { frame, assigned });
+            }
+            let now = Instant::now();
+            if until.is_some_and(|until| until <= now) {
+                return Err(Error::Timeout);
+            }
+            if foreign {
+                let left = until.map_or(pause, |until| until.saturating_duration_since(now));
+                std::thread::park_timeout(pause.min(left));
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            } else {
+                let engine = &self.engine;
+                engine.followers.wait(until, || engine.last_seq() > limit || engine.is_closed());
+            }
+        }
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+}
+
+impl FollowedCommit {
+    pub(crate) fn seq(&self) -> u64 {
+        self.frame.header().seq
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.frame.header().epoch
+    }
+
+    /// Calls `each` with every command, in order, and the bytes of its block where they came with the frame.
+    pub(crate) fn each(&self, mut each: impl FnMut(&Step<'_>, Option<&[u8]>) -> Result<()>) -> Result<()> {
+        let header = self.frame.header();
+        let mut steps = Steps::new(Contents {
+            command_count: header.command_count,
+            commands: self.frame.commands(),
+            image_len: header.image_len,
+            assigned: &self.assigned,
+        });
+        while let Some(step) = steps.next()? {
+            let bytes = match (&step.image, &step.block) {
+                (Some((start, owner)), Some(block)) => {
+                    Some(self.image_bytes(*start, owner.len(), block.len).ok_or_else(|| {
+                        Error::internal("a small block lies outside its frame")
+                    })?)
+                }
+                _ => None,
+            };
+            each(&step, bytes)?;
+        }
+        Ok(())
+    }
+
+    fn image_bytes(&self, start: u64, owner_len: usize, len: u64) -> Option<&[u8]> {
+        let start = usize::try_from(start).ok()?.checked_add(crate::format::block::HEADER_BYTES)?.checked_add(owner_len)?;
+        self.frame.image().get(start..)?.get(..usize::try_from(len).ok()?)
+    }
+}

@@ -1,0 +1,181 @@
+//! Merging runs, one part at a time: each finished part goes into the target run by one manifest edit that also
+//! takes the keys it covers away from the inputs. A crash in between leaves a valid store, and the merge goes on
+//! from there.
+
+use std::sync::{atomic::Ordering, Arc};
+
+use super::{
+    checkpoint::PART_BYTES,
+    lock,
+    observer::{sum, Observer},
+    readers::Retired,
+    state::State,
+    upkeep::STEP_BYTES,
+    Engine,
+};
+use crate::{
+    error::{Error, Result},
+    format::manifest::{Manifest, PartMeta, RunMeta},
+    index::{plan_merge, BuildRules, BuildStep, Builder, MergePlan, Merged, Part, Run},
+};
+
+#[derive(Debug)]
+pub(super) struct Merge {
+    /// Newest first.
+    inputs: Vec<u64>,
+    into: u64,
+    builder: Builder,
+    observer: Observer,
+    everything: bool,
+}
+
+impl Merge {
+    /// The next merge worth doing, if any.
+    pub(super) fn plan(engine: &Engine, everything: bool) -> Result<Option<Merge>> {
+        let state = engine.state.load_full();
+        let Some(MergePlan { inputs, into, bottom }) = plan_merge(&state.runs, everything) else { return Ok(None) };
+        let runs: Vec<Arc<Run>> = state.runs.iter().filter(|run| inputs.contains(&run.id())).cloned().collect();
+        let after = runs.iter().filter_map(|run| run.above()).max().map(<[u8]>::to_vec);
+        let snapshots = engine.snapshot_seqs();
+        let observer = Observer::new(&state, &snapshots, engine.last_seq(), bottom);
+        let builder = Builder::new(
+            Arc::clone(&engine.vfs),
+            engine.index_directory(),
+            Arc::clone(&engine.next_file),
+            Merged::new(&[], &runs),
+            after,
+            BuildRules { snapshots, bottom, part_bytes: PART_BYTES },
+        )?;
+        let into = into.unwrap_or_else(|| engine.next_file.fetch_add(1, Ordering::Relaxed));
+        Ok(Some(Merge { inputs, into, builder, observer, everything }))
+    }
+
+    /// True once the merge is done.
+    pub(super) fn step(&mut self, engine: &Engine) -> Result<bool> {
+        match self.builder.step(STEP_BYTES, &mut self.observer)? {
+            BuildStep::Working => Ok(false),
+            BuildStep::Part { meta, last_key } => {
+                self.publish(engine, Some(meta), Some(last_key))?;
+                Ok(false)
+            }
+            BuildStep::Done => {
+                self.publish(engine, None, None)?;
+                if self.everything {
+                    engine.counters.deleted.store(0, Ordering::Relaxed);
+                }
+                engine.counters.compactions.fetch_add(1, Ordering::Relaxed);
+                Ok(true)
+            }
+        }
+    }
+
+    pub(super) fn abandon(self) {
+        self.builder.abandon();
+    }
+
+    /// Puts a part into the target and takes everything up to `last_key` away from the inputs; without a key,
+    /// everything that is left.
+    fn publish(&mut self, engine: &Engine, part: Option<PartMeta>, last_key: Option<Vec<u8>>) -> Result<()> {
+        if part.is_some() {
+            engine.vfs.sync_directory(&engine.index_directory())?;
+        }
+        let counts = self.observer.book(engine);
+        let mut retired: Vec<PartMeta> = Vec::new();
+        let (inputs, into) = (&self.inputs, self.into);
+        let generation = engine.edit_manifest(|manifest| {
+            retired = advance(manifest, inputs, into, part.as_ref(), last_key.as_deref());
+            manifest.counts = sum(&manifest.counts, &counts);
+        })?;
+
+        let before = engine.state.load().runs.clone();
+        let metas = lock(&engine.manifest).current().runs.clone();
+        engine.state.rcu(|state| {
+            let mut next: State = (**state).clone();
+            next.runs = runs_of(engine, &next.runs, &metas);
+            next
+        });
+        for part in before.iter().flat_map(|run| run.parts()).filter(|part| retired.contains(part.meta())) {
+            engine.readers.retire(generation, Retired::Part(Arc::clone(part)));
+        }
+        Ok(())
+    }
+}
+
+/// The manifest edit of one step of a merge. Returns the parts that are not needed any more.
+fn advance(
+    manifest: &mut Manifest,
+    inputs: &[u64],
+    into: u64,
+    part: Option<&PartMeta>,
+    last_key: Option<&[u8]>,
+) -> Vec<PartMeta> {
+    let mut retired = Vec::new();
+    let place = manifest.runs.iter().position(|run| inputs.contains(&run.id)).unwrap_or(0);
+    for run in manifest.runs.iter_mut().filter(|run| inputs.contains(&run.id)) {
+        let (gone, left) = match last_key {
+            Some(last_key) => run.parts.drain(..).partition(|part| part.max_key.as_slice() <= last_key),
+            None => (std::mem::take(&mut run.parts), Vec::new()),
+        };
+        retired.extend::<Vec<PartMeta>>(gone);
+        run.parts = left;
+        run.above = last_key.map(<[u8]>::to_vec);
+        run.merging_into = Some(into);
+    }
+    if let Some(part) = part {
+        match manifest.runs.iter_mut().find(|run| run.id == into) {
+            Some(run) => run.parts.push(part.clone()),
+            None => {
+                let run = RunMeta { id: into, parts: vec![part.clone()], above: None, merging_into: None };
+                manifest.runs.insert(place, run);
+            }
+        }
+    }
+    manifest.runs.retain(|run| !run.parts.is_empty());
+    retired
+}
+
+/// The runs that the manifest lists, from those at hand where they did not change.
+pub(super) fn runs_of(engine: &Engine, known: &[Arc<Run>], metas: &[RunMeta]) -> Vec<Arc<Run>> {
+    metas
+        .iter()
+        .map(|meta| {
+            if let Some(run) = known.iter().find(|run| run.meta() == *meta) {
+                return Arc::clone(run);
+            }
+            let parts: Vec<Arc<Part>> = meta
+                .parts
+                .iter()
+                .map(|part| {
+                    let same = known.iter().flat_map(|run| run.parts()).find(|known| known.meta() == part);
+                    same.map_or_else(|| engine.open_part(part), Arc::clone)
+                })
+                .collect();
+            Arc::new(Run::new(meta.id, parts, meta.above.clone(), meta.merging_into))
+        })
+        .collect()
+}
+
+impl Engine {
+    pub(super) fn open_part(&self, meta: &PartMeta) -> Arc<Part> {
+        let check_every_read = self.options.check == super::Check::EveryRead;
+        Part::new(Arc::clone(&self.vfs), self.part_path(meta.file), meta.clone(), check_every_read)
+    }
+
+    /// Changes the manifest, durably. Facts that every manifest carries are filled in here. A failure other than a
+    /// full disk leaves open which manifest is on disk: it poisons.
+    pub(super) fn edit_manifest(&self, edit: impl FnOnce(&mut Manifest)) -> Result<u64> {
+        let mut manifest = lock(&self.manifest);
+        let mut next = manifest.current().clone();
+        next.durable_seq = next.durable_seq.max(self.group.durable());
+        next.next_chunk = self.next_chunk.load(Ordering::Relaxed);
+        next.next_file = self.next_file.load(Ordering::Relaxed);
+        edit(&mut next);
+        let replaced = manifest.replace(next);
+        if let Err(error) = &replaced {
+            if !matches!(error, Error::NoSpace { .. }) {
+                self.poison(error);
+            }
+        }
+        replaced.map(|()| manifest.current().generation)
+    }
+}

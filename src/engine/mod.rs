@@ -1,0 +1,335 @@
+//! The engine owns the log, the chunks and the index, and makes one store of them: open and recover, commit,
+//! make durable, checkpoint, merge, reclaim.
+//!
+//! Threads: every method may be called from any thread. Writers meet at the append lock, upkeep at the upkeep
+//! lock; readers take neither. Lock order: `naming`, `upkeep`, `manifest`, `append`, then the short ones inside
+//! log and blocks. No disk page is touched under the append lock.
+
+mod apply;
+mod background;
+mod backup;
+mod checkpoint;
+mod commit;
+mod draft;
+mod durability;
+mod follow;
+mod import;
+mod liveness;
+mod manifest_file;
+mod merge;
+mod observer;
+mod open;
+mod readers;
+mod recover;
+mod reclaim;
+mod state;
+mod stats;
+mod streams;
+mod upkeep;
+mod verify;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::{
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, RwLock,
+    },
+};
+
+use arc_swap::ArcSwap;
+
+pub(crate) use self::{
+    apply::OwnerList,
+    draft::{check_tag, Data, Draft},
+    durability::DurableCallback,
+    follow::{FollowedCommit, Follower},
+    state::{State, View},
+    verify::Finding,
+};
+use self::{
+    background::Background, commit::Append, durability::Notifications, follow::Followers, manifest_file::ManifestFile,
+    readers::Readers, upkeep::Upkeep,
+};
+use crate::{
+    blocks::LargeWriter,
+    error::{Error, Result},
+    format::{block::BlockAddress, manifest::Counts},
+    log::{GroupSync, Supply},
+    vfs::{File, ForkSentinel, Vfs},
+};
+
+/// What a commit survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Survive {
+    /// `kill -9` of the host: the bytes are in the kernel's hands.
+    Process,
+    /// Power loss: the bytes are on stable storage.
+    Power,
+}
+
+/// When the bytes of large blocks and index pages are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    FirstTouch,
+    EveryRead,
+}
+
+/// How frames get into the log at [`Survive::Process`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogMethod {
+    /// Through a map where the file system keeps that safe, else with `pwrite`.
+    Auto,
+    Mapped,
+    Written,
+}
+
+/// How a store is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Create the store if nothing is at the path.
+    pub create: bool,
+    pub read_only: bool,
+    /// What a commit survives that doesn't say.
+    pub durability: Survive,
+    /// Size of a chunk file, for a store that is created now.
+    pub chunk_bytes: u64,
+    /// Budget for the heap.
+    pub memory_bytes: u64,
+    /// Log kept for followers beyond what recovery needs, with the large blocks it names.
+    pub log_retention_bytes: u64,
+    /// Run a thread for upkeep.
+    pub background: bool,
+    /// Open a damaged store, read-only, with what is provably left.
+    pub salvage: bool,
+    pub check: Check,
+    pub log_method: LogMethod,
+    /// Cap on mapped bytes of chunks and runs; 0: none.
+    pub mapped_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            create: true,
+            read_only: false,
+            durability: Survive::Power,
+            chunk_bytes: 64 << 20,
+            memory_bytes: 64 << 20,
+            log_retention_bytes: 0,
+            background: true,
+            salvage: false,
+            check: Check::FirstTouch,
+            log_method: LogMethod::Auto,
+            mapped_bytes: 0,
+        }
+    }
+}
+
+/// What recovery found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Closed in order, nothing to replay.
+    Clean,
+    /// Log replayed, nothing lost.
+    Replayed,
+    /// An unfinished, never durable tail was cut off.
+    TornTail,
+    /// Durable data was damaged; only with salvage does an open get this far.
+    Damaged,
+}
+
+/// The figures behind a [`Verdict`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recovery {
+    pub verdict: Verdict,
+    pub last_seq: u64,
+    /// Newest commit known to have been durable before the stop.
+    pub proven_seq: u64,
+    pub replayed_commits: u64,
+    pub replayed_bytes: u64,
+    pub dropped_bytes: u64,
+    pub elapsed_us: u64,
+}
+
+/// Counters; all but the counts are exact.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    pub commits: u64,
+    pub syncs: u64,
+    pub bytes_appended: u64,
+    pub kv_count: u64,
+    pub memory_count: u64,
+    pub stream_count: u64,
+    pub stream_record_count: u64,
+    pub block_count: u64,
+    pub block_bytes_live: u64,
+    pub block_bytes_dead: u64,
+    pub log_bytes: u64,
+    pub index_bytes: u64,
+    pub disk_bytes: u64,
+    pub heap_bytes: u64,
+    pub mapped_bytes: u64,
+    pub pinned_views: u64,
+    pub oldest_snapshot_seq: u64,
+    pub checkpoints: u64,
+    pub compactions: u64,
+    pub stalls_us: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    commits: AtomicU64,
+    syncs: AtomicU64,
+    bytes_appended: AtomicU64,
+    checkpoints: AtomicU64,
+    compactions: AtomicU64,
+    stalls_us: AtomicU64,
+    /// Views handed out and not yet released.
+    pinned_views: AtomicU64,
+    /// Index entries that were deleted or trimmed since the last merge of everything.
+    deleted: AtomicU64,
+}
+
+/// A store in use. See the module.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    vfs: Arc<dyn Vfs>,
+    root: PathBuf,
+    options: Options,
+    uuid: [u8; 16],
+    chunk_bytes: u64,
+    state: ArcSwap<State>,
+    /// Newest commit that is whole in the log and in the memtable, as is every one before it.
+    published: AtomicU64,
+    append: Mutex<Append>,
+    supply: Supply,
+    group: GroupSync,
+    large: LargeWriter,
+    next_chunk: Arc<AtomicU32>,
+    next_file: Arc<AtomicU64>,
+    manifest: Mutex<ManifestFile>,
+    upkeep: Mutex<Upkeep>,
+    /// Held shared by commits that name loose blocks, exclusively while a block is judged dead.
+    naming: RwLock<()>,
+    /// Snapshot seq → how many hold it.
+    snapshots: Mutex<BTreeMap<u64, u64>>,
+    notifications: Notifications,
+    followers: Followers,
+    background: Background,
+    readers: Readers,
+    counters: Counters,
+    /// Bytes that died before their chunk came into being, by chunk.
+    dead_early: Mutex<HashMap<u32, u64>>,
+    /// What merges took away from the counts since the store was opened; never positive.
+    dropped: Mutex<Counts>,
+    recovery: Mutex<Recovery>,
+    /// Commits above the proven one were replayed and may be in the page cache only, even after a sync that
+    /// succeeds; a checkpoint puts them into new files and clears this.
+    unproven: AtomicBool,
+    /// The large blocks of those commits.
+    unproven_large: Mutex<Vec<BlockAddress>>,
+    /// This opening's epoch is durable in the manifest, so the log may be written.
+    begun: AtomicBool,
+    closed: AtomicBool,
+    fork: ForkSentinel,
+    /// Locked exclusively for as long as the writer lives; none for a reader.
+    lock: Mutex<Option<Arc<dyn File>>>,
+}
+
+/// A lock that a panic elsewhere left poisoned is still a lock: what it guards is checked by the store's own
+/// poisoning, which every writer looks at.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Engine {
+    /// Everything at the newest commit.
+    pub(crate) fn view(&self) -> View {
+        let state = self.state.load_full();
+        View { state, seq: self.published.load(Ordering::Acquire) }
+    }
+
+    /// Everything as it stood at `seq`, which a snapshot holds.
+    pub(crate) fn view_at(&self, seq: u64) -> View {
+        View { state: self.state.load_full(), seq }
+    }
+
+    pub(crate) fn last_seq(&self) -> u64 {
+        self.published.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn durable_seq(&self) -> u64 {
+        self.group.durable()
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn recovery(&self) -> Recovery {
+        *lock(&self.recovery)
+    }
+
+    /// True in a child process of the one that opened the store.
+    pub(crate) fn forked(&self) -> bool {
+        self.fork.forked()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Keeps every version that is visible now until `release_snapshot`.
+    pub(crate) fn take_snapshot(&self) -> u64 {
+        // The seq is read under the lock: a merge that has not seen this snapshot has only inputs up to a seq that
+        // was published before.
+        let mut snapshots = lock(&self.snapshots);
+        let seq = self.published.load(Ordering::Acquire);
+        let holders = snapshots.entry(seq).or_insert(0);
+        *holders = holders.saturating_add(1);
+        seq
+    }
+
+    pub(crate) fn release_snapshot(&self, seq: u64) {
+        let mut snapshots = lock(&self.snapshots);
+        if let Some(holders) = snapshots.get_mut(&seq) {
+            *holders = holders.saturating_sub(1);
+            if *holders == 0 {
+                snapshots.remove(&seq);
+            }
+        }
+    }
+
+    /// Ascending.
+    fn snapshot_seqs(&self) -> Vec<u64> {
+        lock(&self.snapshots).keys().copied().collect()
+    }
+
+    /// One more (`true`) or one fewer view in the host's hands.
+    pub(crate) fn count_view(&self, handed_out: bool) {
+        if handed_out {
+            self.counters.pinned_views.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.counters.pinned_views.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Refuses what a handle in this condition can't do any more.
+    fn check_writable(&self) -> Result<()> {
+        if self.is_closed() {
+            return Err(Error::invalid("the store was closed"));
+        }
+        if self.options.read_only {
+            return Err(Error::ReadOnly);
+        }
+        match self.group.poisoned() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn poison(&self, error: &Error) {
+        self.group.poison(error.clone());
+    }
+}

@@ -1,0 +1,500 @@
+//! Opening and closing: find or create the store, recover it, hand it over; and the way back.
+//!
+//! Opening a store for writing writes nothing: the new epoch goes out with the first append (`begin`), which is
+//! also when leftovers of the last opening are cleared away. Evidence of what happened stays until then.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    sync::{
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        Arc, Mutex, RwLock,
+    },
+};
+
+use arc_swap::ArcSwap;
+
+use super::{
+    apply::Tally,
+    background::Background,
+    commit::{Append, AppendStart},
+    durability::Notifications,
+    follow::Followers,
+    lock,
+    manifest_file::{ManifestFile, MANIFEST_NAME, NEW_MANIFEST_NAME},
+    readers::{Readers, Retired, READERS_NAME},
+    recover::{recover, Recovered, Sources},
+    upkeep::Upkeep,
+    Counters, Engine, LogMethod, Options,
+};
+use crate::{
+    blocks::{chunk_file_name, parse_chunk_file_name, LargeWriter},
+    error::{Error, Result},
+    format::manifest::{Counts, LogPosition, Manifest},
+    index::part_file_name,
+    log::{segment_file_name, Appender, GroupSync, LogWrite, Supply},
+    vfs::{EntryKind, File, ForkSentinel, OpenMode, Vfs},
+};
+
+const LOCK_NAME: &str = "LOCK";
+const LOG_NAME: &str = "log";
+const BLOCKS_NAME: &str = "blocks";
+const INDEX_NAME: &str = "index";
+/// Largest log segment.
+const MOST_SEGMENT_BYTES: u64 = 16 << 20;
+
+const LEAST_CHUNK_BYTES: u64 = 64 << 10;
+const MOST_CHUNK_BYTES: u64 = 16 << 30;
+const LEAST_MEMORY_BYTES: u64 = 256 << 10;
+
+/// What is at the path of a store.
+enum Found {
+    Nothing,
+    /// Nothing but what an interrupted creation leaves.
+    Empty,
+    Store,
+}
+
+impl Engine {
+    pub(crate) fn open(vfs: Arc<dyn Vfs>, root: &Path, options: &Options) -> Result<Arc<Engine>> {
+        options.check()?;
+        let start_us = vfs.now_us();
+        let mut options = options.clone();
+        // What salvage finds may have holes that a writer would build upon.
+        options.read_only |= options.salvage;
+        match look_at(&vfs, root)? {
+            Found::Store => {}
+            Found::Nothing | Found::Empty if !options.create || options.read_only => {
+                return Err(Error::NotAStore {
+                    what: format!("nothing is at {}; open with create to make a store there", root.display()).into(),
+                });
+            }
+            Found::Nothing => {
+                vfs.create_directory(root)?;
+                if let Some(parent) = root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                    vfs.sync_directory(parent)?;
+                }
+            }
+            Found::Empty => {}
+        }
+        let lock_file = if options.read_only { None } else { Some(take_lock(&vfs, root)?) };
+        if !options.read_only && vfs.entry_kind(&root.join(MANIFEST_NAME))?.is_none() {
+            create(&vfs, root, &options)?;
+        }
+        let readers = Readers::new(Arc::clone(&vfs), root, !options.read_only)?;
+        let (manifest, recovered) = read_and_recover(&vfs, root, &options, &readers, start_us)?;
+        let engine = Arc::new(Engine::assemble(vfs, root, options, readers, manifest, recovered, lock_file)?);
+        engine.start_background()?;
+        Ok(engine)
+    }
+
+    fn assemble(
+        vfs: Arc<dyn Vfs>,
+        root: &Path,
+        options: Options,
+        readers: Readers,
+        manifest: ManifestFile,
+        recovered: Recovered,
+        lock_file: Option<Arc<dyn File>>,
+    ) -> Result<Engine> {
+        let current = manifest.current().clone();
+        let map_is_safe = vfs.map_is_safe(root)?;
+        let always_written = match options.log_method {
+            LogMethod::Auto => !map_is_safe,
+            LogMethod::Mapped => false,
+            LogMethod::Written => true,
+        };
+        let how = if always_written { LogWrite::Written } else { LogWrite::Mapped };
+        // An opening starts a segment of its own, above every number that a file has or had.
+        let used = recovered.segments.iter().any(|segment| segment.number() == recovered.position.segment);
+        let next_segment = recovered
+            .highest_segment
+            .saturating_add(1)
+            .max(recovered.position.segment.saturating_add(u64::from(used)));
+        let supply = Supply::new(Arc::clone(&vfs), root.join(LOG_NAME), next_segment, how, MOST_SEGMENT_BYTES);
+
+        let next_chunk = Arc::new(AtomicU32::new(recovered.next_chunk));
+        let chunk_options =
+            crate::blocks::ChunkOptions { check_every_read: options.check == super::Check::EveryRead };
+        let large = LargeWriter::new(
+            Arc::clone(&vfs),
+            root.join(BLOCKS_NAME),
+            current.chunk_bytes,
+            Arc::clone(&next_chunk),
+            chunk_options,
+        );
+        if let Some((chunk, end)) = &recovered.active_large {
+            large.resume(Arc::clone(chunk), *end);
+        }
+        let generation = recovered
+            .state
+            .generations
+            .first()
+            .cloned()
+            .ok_or_else(|| Error::internal("recovery gave no generation"))?;
+        let append = Append::new(AppendStart {
+            appender: Appender::new(current.uuid, recovered.position, recovered.segments),
+            epoch: current.epoch.saturating_add(1),
+            last_seq: recovered.recovery.last_seq,
+            small_chunk: recovered.small_chunk,
+            small_offset: recovered.small_offset,
+            next_stream_id: recovered.next_stream_id,
+            generation,
+            tally: Tally { counts: recovered.counts, deleted: 0 },
+            always_written,
+        });
+        Ok(Engine {
+            fork: ForkSentinel::new()?,
+            root: root.to_path_buf(),
+            uuid: current.uuid,
+            chunk_bytes: current.chunk_bytes,
+            published: AtomicU64::new(recovered.recovery.last_seq),
+            append: Mutex::new(append),
+            supply,
+            group: GroupSync::new(recovered.recovery.proven_seq),
+            large,
+            next_chunk,
+            next_file: Arc::new(AtomicU64::new(current.next_file)),
+            manifest: Mutex::new(manifest),
+            upkeep: Mutex::new(Upkeep::default()),
+            naming: RwLock::new(()),
+            snapshots: Mutex::new(BTreeMap::new()),
+            notifications: Notifications::default(),
+            followers: Followers::default(),
+            background: Background::default(),
+            readers,
+            counters: Counters::default(),
+            dead_early: Mutex::new(HashMap::new()),
+            dropped: Mutex::new(Counts::default()),
+            recovery: Mutex::new(recovered.recovery),
+            unproven: AtomicBool::new(recovered.recovery.last_seq > recovered.recovery.proven_seq),
+            unproven_large: Mutex::new(recovered.unproven_large),
+            begun: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            lock: Mutex::new(lock_file),
+            state: ArcSwap::from_pointee(recovered.state),
+            options,
+            vfs,
+        })
+    }
+
+    /// Makes this opening's epoch durable, so that nothing an earlier one left in the log can be taken for a frame
+    /// of this one; then clears away what the earlier one left. The first write of an opening pays for it.
+    pub(super) fn begin(&self) -> Result<()> {
+        if self.begun.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut manifest = lock(&self.manifest);
+        if self.begun.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.check_writable()?;
+        let mut next = manifest.current().clone();
+        next.epoch = lock(&self.append).epoch;
+        if let Err(error) = manifest.replace(next) {
+            if !matches!(error, Error::NoSpace { .. }) {
+                self.poison(&error);
+            }
+            return Err(error);
+        }
+        let generation = manifest.current().generation;
+        self.clear_leftovers(manifest.current(), generation)?;
+        self.begun.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Files that no manifest names and no replay used: of jobs that a crash cut off, of segments already released.
+    fn clear_leftovers(&self, manifest: &Manifest, generation: u64) -> Result<()> {
+        let state = self.state.load();
+        let chunks: HashSet<(u32, u32)> =
+            state.chunks.iter().map(|chunk| chunk.meta()).map(|meta| (meta.number, meta.rewrite)).collect();
+        let parts: HashSet<String> =
+            manifest.runs.iter().flat_map(|run| &run.parts).map(|part| part_file_name(part.file)).collect();
+        let mut newest_chunk = 0;
+        let leftover = |directory: &str, keep: &mut dyn FnMut(&str) -> bool| -> Result<()> {
+            let path = self.root.join(directory);
+            for entry in self.vfs.list(&path)? {
+                let known = entry.name.to_str().is_none_or(|name| keep(name));
+                if !known && entry.kind == EntryKind::File {
+                    self.readers.retire(generation, Retired::File(path.join(&entry.name)));
+                }
+            }
+            Ok(())
+        };
+        leftover(BLOCKS_NAME, &mut |name| match parse_chunk_file_name(name) {
+            Some(chunk) => {
+                newest_chunk = newest_chunk.max(chunk.0);
+                chunks.contains(&chunk)
+            }
+            None => true,
+        })?;
+        leftover(INDEX_NAME, &mut |name| !name.ends_with(".run") || parts.contains(name))?;
+        super::import::remove_tree(&self.vfs, &self.root.join(super::import::STAGING_NAME))?;
+        leftover(LOG_NAME, &mut |name| {
+            let number = name.strip_suffix(".log").and_then(|number| number.parse::<u64>().ok());
+            match number.filter(|number| segment_file_name(*number) == name) {
+                Some(number) => number >= manifest.first_segment,
+                None => true,
+            }
+        })?;
+        self.next_chunk.fetch_max(newest_chunk.saturating_add(1), Ordering::Relaxed);
+        self.readers.release(&self.supply)
+    }
+
+    /// Stops upkeep, checkpoints (where that fails, syncs the log), lets go of everything. Calls in progress on
+    /// other threads either finish before or are refused.
+    pub(crate) fn close(&self) -> Result<()> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.background.stop();
+        let outcome = if self.options.read_only || self.group.poisoned().is_some() || !self.begun.load(Ordering::Acquire)
+        {
+            self.group.poisoned().map_or(Ok(()), Err)
+        } else {
+            self.last_checkpoint()
+        };
+        self.abandon_jobs();
+        self.end_notifications();
+        self.followers.wake();
+        self.readers.close();
+        *lock(&self.lock) = None;
+        outcome
+    }
+
+    fn last_checkpoint(&self) -> Result<()> {
+        // A commit that passed its checks before `closed` was set is in the log once this lock was ours.
+        drop(lock(&self.append));
+        let checkpointed = self.finish_checkpoint().and_then(|()| {
+            if self.freeze() {
+                self.finish_checkpoint()?;
+            }
+            Ok(())
+        });
+        match checkpointed {
+            Ok(()) => self.release_log(),
+            Err(error) => {
+                let newest = self.last_seq();
+                // Durable in the log is as good; the error still says that the disk is in trouble.
+                self.group.wait(newest, None, &|| self.sync_log())?;
+                match error {
+                    Error::NoSpace { .. } => Ok(()),
+                    error => Err(error),
+                }
+            }
+        }
+    }
+
+    /// Nothing is in the log that recovery needs: the next opening starts a new segment.
+    fn release_log(&self) -> Result<()> {
+        if self.options.log_retention_bytes > 0 {
+            return self.edit_manifest(|_| {}).map(|_| ());
+        }
+        let (position, segments) = {
+            let mut append = lock(&self.append);
+            let previous_crc = append.appender.position().previous_crc;
+            let segment = self.supply.next_number();
+            (LogPosition { segment, offset: 0, previous_crc }, append.appender.release_before(u64::MAX))
+        };
+        let generation = self.edit_manifest(|manifest| {
+            manifest.log = position;
+            manifest.first_segment = position.segment;
+        })?;
+        if !self.readers.needed_below(generation)? {
+            for segment in segments {
+                self.vfs.unlink(&self.log_directory().join(segment_file_name(segment.number())))?;
+            }
+            self.supply.discard()?;
+        }
+        Ok(())
+    }
+
+    /// A read-only store looks at what the writer has done since.
+    pub(crate) fn refresh(&self) -> Result<u64> {
+        if self.is_closed() {
+            return Err(Error::invalid("the store was closed"));
+        }
+        if !self.options.read_only {
+            return Ok(self.last_seq());
+        }
+        let start_us = self.vfs.now_us();
+        let mut slot = lock(&self.manifest);
+        self.readers.renew(&self.root)?;
+        let (manifest, recovered) =
+            read_and_recover(&self.vfs, &self.root, &self.options, &self.readers, start_us)?;
+        if recovered.recovery.last_seq < self.last_seq() && manifest.current().uuid != self.uuid {
+            return Err(Error::Conflict { what: "another store is at this path now; open it anew".into() });
+        }
+        let seq = recovered.recovery.last_seq;
+        *slot = manifest;
+        *lock(&self.recovery) = recovered.recovery;
+        self.state.store(Arc::new(recovered.state));
+        self.published.store(seq, Ordering::SeqCst);
+        self.group.advance(recovered.recovery.proven_seq);
+        Ok(seq)
+    }
+
+    pub(super) fn log_directory(&self) -> PathBuf {
+        self.root.join(LOG_NAME)
+    }
+
+    pub(super) fn blocks_directory(&self) -> PathBuf {
+        self.root.join(BLOCKS_NAME)
+    }
+
+    pub(super) fn index_directory(&self) -> PathBuf {
+        self.root.join(INDEX_NAME)
+    }
+
+    pub(super) fn part_path(&self, file: u64) -> PathBuf {
+        self.root.join(INDEX_NAME).join(part_file_name(file))
+    }
+
+    pub(super) fn random_u64(&self) -> Result<u64> {
+        random_u64(&self.vfs)
+    }
+}
+
+fn random_u64(vfs: &Arc<dyn Vfs>) -> Result<u64> {
+    let mut bytes = [0; 8];
+    vfs.random(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+impl Options {
+    /// Whether the sizes make sense.
+    pub(crate) fn check(&self) -> Result<()> {
+        if !(LEAST_CHUNK_BYTES..=MOST_CHUNK_BYTES).contains(&self.chunk_bytes) {
+            return Err(Error::invalid(format!(
+                "chunk_bytes is {}; it goes from {LEAST_CHUNK_BYTES} to {MOST_CHUNK_BYTES}",
+                self.chunk_bytes
+            )));
+        }
+        if self.memory_bytes < LEAST_MEMORY_BYTES {
+            return Err(Error::invalid(format!(
+                "memory_bytes is {}; at least {LEAST_MEMORY_BYTES} are needed",
+                self.memory_bytes
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn look_at(vfs: &Arc<dyn Vfs>, root: &Path) -> Result<Found> {
+    match vfs.entry_kind(root)? {
+        None => return Ok(Found::Nothing),
+        Some(EntryKind::Directory) => {}
+        Some(_) => {
+            return Err(Error::NotAStore { what: format!("{} is not a directory", root.display()).into() });
+        }
+    }
+    let mut empty = true;
+    for entry in vfs.list(root)? {
+        if entry.name == OsStr::new(MANIFEST_NAME) {
+            return Ok(Found::Store);
+        }
+        empty &= is_left_by_creation(vfs, root, &entry.name, entry.kind)?;
+    }
+    if !empty {
+        return Err(Error::NotAStore {
+            what: format!("{} holds other files and no {MANIFEST_NAME}; nothing in it was touched", root.display())
+                .into(),
+        });
+    }
+    Ok(Found::Empty)
+}
+
+/// What an interrupted creation may leave: empty directories, the lock files, a manifest not yet renamed.
+fn is_left_by_creation(vfs: &Arc<dyn Vfs>, root: &Path, name: &OsStr, kind: EntryKind) -> Result<bool> {
+    let Some(name) = name.to_str() else { return Ok(false) };
+    Ok(match (name, kind) {
+        (LOCK_NAME | READERS_NAME | NEW_MANIFEST_NAME, EntryKind::File) => true,
+        (LOG_NAME | BLOCKS_NAME | INDEX_NAME, EntryKind::Directory) => vfs.list(&root.join(name))?.is_empty(),
+        _ => false,
+    })
+}
+
+fn take_lock(vfs: &Arc<dyn Vfs>, root: &Path) -> Result<Arc<dyn File>> {
+    let path = root.join(LOCK_NAME);
+    let file = match vfs.entry_kind(&path)? {
+        Some(_) => vfs.open(&path, OpenMode::Write)?,
+        None => vfs.open(&path, OpenMode::CreateNew)?,
+    };
+    if !file.try_lock_exclusive()? {
+        return Err(Error::Locked {
+            what: format!("another process or handle has {} open for writing", root.display()).into(),
+        });
+    }
+    Ok(file)
+}
+
+/// Directories first, the manifest last: until it is there, nothing is a store.
+fn create(vfs: &Arc<dyn Vfs>, root: &Path, options: &Options) -> Result<()> {
+    for name in [LOG_NAME, BLOCKS_NAME, INDEX_NAME] {
+        let path = root.join(name);
+        if vfs.entry_kind(&path)?.is_none() {
+            vfs.create_directory(&path)?;
+        }
+    }
+    drop(Readers::new(Arc::clone(vfs), root, true)?);
+    let mut uuid = [0; 16];
+    vfs.random(&mut uuid)?;
+    let manifest = empty_manifest(uuid, options.chunk_bytes);
+    ManifestFile::new(Arc::clone(vfs), root.to_path_buf(), manifest.clone()).replace(manifest)
+}
+
+/// The manifest of a store without data.
+pub(crate) fn empty_manifest(uuid: [u8; 16], chunk_bytes: u64) -> Manifest {
+    Manifest {
+        uuid,
+        epoch: 0,
+        generation: 0,
+        checkpoint_seq: 0,
+        durable_seq: 0,
+        log: LogPosition { segment: 1, offset: 0, previous_crc: 0 },
+        first_segment: 1,
+        chunk_bytes,
+        next_chunk: 1,
+        next_file: 1,
+        next_stream_id: 1,
+        small_chunk: 0,
+        small_offset: 0,
+        counts: Counts::default(),
+        chunks: Vec::new(),
+        runs: Vec::new(),
+    }
+}
+
+/// Reads the manifest and replays the log. A reader takes its lock on the manifest's generation in between, and
+/// starts over if the manifest changed before it had it.
+fn read_and_recover(
+    vfs: &Arc<dyn Vfs>,
+    root: &Path,
+    options: &Options,
+    readers: &Readers,
+    start_us: u64,
+) -> Result<(ManifestFile, Recovered)> {
+    loop {
+        let manifest = ManifestFile::read(vfs, root)?.ok_or_else(|| Error::NotAStore {
+            what: format!("{} has no {MANIFEST_NAME}", root.display()).into(),
+        })?;
+        if options.read_only {
+            let generation = manifest.current().generation;
+            readers.hold(generation)?;
+            let again = ManifestFile::read(vfs, root)?;
+            if again.is_none_or(|again| again.current().generation != generation) {
+                readers.renew(root)?;
+                continue;
+            }
+        }
+        let sources = Sources { vfs, root, manifest: manifest.current(), options, readers };
+        let recovered = recover(&sources, start_us)?;
+        return Ok((manifest, recovered));
+    }
+}
+
+/// Where a chunk's file is.
+pub(crate) fn chunk_path(root: &Path, number: u32, rewrite: u32) -> PathBuf {
+    root.join(BLOCKS_NAME).join(chunk_file_name(number, rewrite))
+}

@@ -1,0 +1,123 @@
+//! Foreign readers, and files that nothing needs any more.
+//!
+//! A process that opens the store read-only holds a shared OFD lock on the byte of `READERS` whose offset is the
+//! generation of the manifest it reads. A file retired by generation g is unlinked, or recycled, once no byte
+//! below g is locked. Within this process, views and iterators read through maps, which outlive an unlinked name.
+
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use super::lock;
+use crate::{
+    blocks::Chunk,
+    error::Result,
+    index::Part,
+    log::{Segment, Supply},
+    vfs::{File, OpenMode, Vfs},
+};
+
+pub(crate) const READERS_NAME: &str = "READERS";
+
+#[derive(Debug)]
+pub(crate) enum Retired {
+    /// A leftover that nothing in this process reads.
+    File(PathBuf),
+    Part(Arc<Part>),
+    Chunk(Arc<Chunk>),
+    Segment(Arc<Segment>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Readers {
+    vfs: Arc<dyn Vfs>,
+    /// Open for as long as the store is; a reader's locks are on this description.
+    file: Mutex<Option<Arc<dyn File>>>,
+    queue: Mutex<VecDeque<(u64, Retired)>>,
+}
+
+impl Readers {
+    pub(crate) fn new(vfs: Arc<dyn Vfs>, root: &Path, writer: bool) -> Result<Readers> {
+        let path = root.join(READERS_NAME);
+        let file = match vfs.entry_kind(&path)? {
+            Some(_) => Some(vfs.open(&path, OpenMode::Read)?),
+            None if writer => Some(vfs.open(&path, OpenMode::CreateNew)?),
+            None => None,
+        };
+        Ok(Readers { vfs, file: Mutex::new(file), queue: Mutex::new(VecDeque::new()) })
+    }
+
+    /// The description that holds this reader's lock: what must stay open as long as a view does.
+    pub(crate) fn description(&self) -> Option<Arc<dyn File>> {
+        lock(&self.file).clone()
+    }
+
+    /// A reader's lock on the files of `generation`.
+    pub(crate) fn hold(&self, generation: u64) -> Result<()> {
+        match lock(&self.file).as_ref() {
+            Some(file) => file.lock_byte_shared(generation),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts a description of its own for a next lock; the old one goes when the last view under it goes.
+    pub(crate) fn renew(&self, root: &Path) -> Result<()> {
+        let path = root.join(READERS_NAME);
+        let mut file = lock(&self.file);
+        if file.is_some() {
+            *file = Some(self.vfs.open(&path, OpenMode::Read)?);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn retire(&self, generation: u64, what: Retired) {
+        lock(&self.queue).push_back((generation, what));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.queue).is_empty()
+    }
+
+    /// Whether some foreign reader may still need what a generation below `generation` is made of.
+    pub(crate) fn needed_below(&self, generation: u64) -> Result<bool> {
+        match lock(&self.file).as_ref() {
+            Some(file) => file.is_locked_below(generation),
+            None => Ok(false),
+        }
+    }
+
+    /// Unlinks or recycles what no foreign reader needs. One that can't be unlinked is an orphan for the next
+    /// opening; the store itself is not harmed by it.
+    pub(crate) fn release(&self, supply: &Supply) -> Result<()> {
+        loop {
+            let Some(generation) = lock(&self.queue).front().map(|(generation, _)| *generation) else {
+                return Ok(());
+            };
+            if self.needed_below(generation)? {
+                return Ok(());
+            }
+            let Some((_, what)) = lock(&self.queue).pop_front() else { return Ok(()) };
+            match what {
+                Retired::File(path) => self.vfs.unlink(&path)?,
+                // A reader with an older state may come to it later: it is mapped before its name goes.
+                Retired::Part(part) => {
+                    part.keep_mapped();
+                    self.vfs.unlink(part.path())?;
+                }
+                Retired::Chunk(chunk) => {
+                    chunk.keep_mapped();
+                    self.vfs.unlink(chunk.path())?;
+                }
+                Retired::Segment(segment) => supply.recycle(segment)?,
+            }
+        }
+    }
+
+    /// Closes the description; pending files become orphans, which the next writer removes.
+    pub(crate) fn close(&self) {
+        lock(&self.queue).clear();
+        *lock(&self.file) = None;
+    }
+}

@@ -1,0 +1,171 @@
+//! Space comes back by rewriting chunks: a new file under the same number holds the live blocks, and the old one
+//! goes once a durable manifest names the new one. An address never changes.
+
+use std::sync::{atomic::Ordering, Arc};
+
+use super::{liveness::Witnesses, lock, readers::Retired, state::State, upkeep::STEP_BYTES, Engine};
+use crate::{
+    blocks::{Chunk, RewriteStep, Rewriter},
+    error::Result,
+    format::manifest::ChunkMeta,
+};
+
+/// Dead bytes below this are left alone.
+const LEAST_DEAD_BYTES: u64 = 4 << 20;
+
+#[derive(Debug)]
+pub(super) struct Reclaim {
+    chunk: Arc<Chunk>,
+    rewriter: Rewriter,
+}
+
+impl Reclaim {
+    /// The deadest chunk, while dead bytes exceed a third of live ones; with `everything`, any chunk with dead bytes.
+    pub(super) fn plan(engine: &Engine, everything: bool) -> Result<Option<Reclaim>> {
+        let state = engine.state.load_full();
+        let metas: Vec<ChunkMeta> = state.chunks.iter().map(|chunk| chunk.meta()).collect();
+        let (dead, whole) = metas
+            .iter()
+            .fold((0u64, 0u64), |(dead, whole), meta| (dead.saturating_add(meta.dead_bytes), whole.saturating_add(meta.len)));
+        if !everything && (dead < LEAST_DEAD_BYTES || dead < whole.saturating_sub(dead) / 3) {
+            return Ok(None);
+        }
+        let retained = engine.retained_from();
+        let candidate = metas
+            .iter()
+            .filter(|meta| meta.dead_bytes > 0 && meta.last_seq < retained)
+            .filter(|meta| !engine.is_being_written(&state, meta.number))
+            .max_by_key(|meta| meta.dead_bytes);
+        let Some(chunk) = candidate.and_then(|meta| state.chunks.get(meta.number)) else {
+            let dead: Vec<u32> = metas.iter().filter(|meta| meta.dead_bytes > 0).map(|meta| meta.number).collect();
+            engine.seal_chunks(|number| dead.contains(&number));
+            return Ok(None);
+        };
+        let rewriter = Rewriter::new(Arc::clone(&engine.vfs), engine.blocks_directory(), Arc::clone(chunk), None)?;
+        Ok(Some(Reclaim { chunk: Arc::clone(chunk), rewriter }))
+    }
+
+    /// True once the chunk is rewritten or dropped.
+    pub(super) fn step(&mut self, engine: &Engine) -> Result<bool> {
+        let outcome = {
+            // No commit can be on its way to naming a block that is judged dead here.
+            let _naming = engine.naming.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let snapshots = engine.snapshot_seqs();
+            let view = engine.view();
+            let witnesses = Witnesses::new(&view.state, &snapshots, view.seq);
+            self.rewriter.step(STEP_BYTES, &mut |found| witnesses.any(|view| view.needs(&found.address, found.owner)))?
+        };
+        match outcome {
+            RewriteStep::Working => Ok(false),
+            RewriteStep::Done { meta, chunk, .. } => {
+                engine.vfs.sync_directory(&engine.blocks_directory())?;
+                self.switch(engine, Some((meta, chunk)))?;
+                Ok(true)
+            }
+            RewriteStep::Empty => {
+                self.switch(engine, None)?;
+                Ok(true)
+            }
+        }
+    }
+
+    pub(super) fn abandon(self) {
+        self.rewriter.abandon();
+    }
+
+    fn switch(&self, engine: &Engine, to: Option<(ChunkMeta, Arc<Chunk>)>) -> Result<()> {
+        let number = self.chunk.number();
+        let generation = engine.edit_manifest(|manifest| {
+            match &to {
+                Some((meta, _)) => {
+                    if let Some(listed) = manifest.chunks.iter_mut().find(|listed| listed.number == number) {
+                        *listed = *meta;
+                    }
+                }
+                None => manifest.chunks.retain(|listed| listed.number != number),
+            }
+            if manifest.small_chunk == number {
+                manifest.small_chunk = 0;
+            }
+        })?;
+        engine.state.rcu(|state| {
+            let mut next: State = (**state).clone();
+            next.chunks = match &to {
+                Some((_, chunk)) => next.chunks.with(Arc::clone(chunk)),
+                None => next.chunks.without(number),
+            };
+            next
+        });
+        engine.readers.retire(generation, Retired::Chunk(Arc::clone(&self.chunk)));
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Whether commits or the next checkpoint may still add to the chunk.
+    fn is_being_written(&self, state: &State, number: u32) -> bool {
+        let frozen_chunk = {
+            let append = lock(&self.append);
+            if append.small_chunk == number {
+                return true;
+            }
+            append.frozen.as_ref().map(|frozen| frozen.small_chunk)
+        };
+        frozen_chunk == Some(number)
+            || self.large.active() == Some(number)
+            || state.generations.iter().any(|generation| {
+                // Images lie in ascending order of their chunks.
+                let first = generation.pending.get(0).map(|image| image.chunk);
+                let last = generation.pending.last().map(|image| image.chunk);
+                first.is_some_and(|first| first <= number) && last.is_some_and(|last| number <= last)
+            })
+    }
+
+    /// Lets the next blocks go to new chunks where the current ones are meant, so that those can be rewritten once
+    /// the next checkpoint is done.
+    pub(super) fn seal_chunks(&self, meant: impl Fn(u32) -> bool) {
+        let mut append = lock(&self.append);
+        if meant(append.small_chunk) {
+            append.small_chunk = 0;
+        }
+        drop(append);
+        if self.large.active().is_some_and(meant) {
+            self.large.seal();
+        }
+    }
+
+    /// Counts bytes of a chunk as dead; kept for later if the chunk is still to be made.
+    pub(super) fn add_dead(&self, number: u32, bytes: u64) {
+        match self.state.load().chunks.get(number) {
+            Some(chunk) => chunk.add_dead(bytes),
+            None => {
+                let mut early = lock(&self.dead_early);
+                let dead = early.entry(number).or_insert(0);
+                *dead = dead.saturating_add(bytes);
+            }
+        }
+    }
+
+    /// Chunks named by a commit from here on stay as they are: the retained log names their blocks.
+    fn retained_from(&self) -> u64 {
+        if self.options.log_retention_bytes == 0 {
+            return u64::MAX;
+        }
+        self.first_log_seq().unwrap_or(0)
+    }
+
+    /// Live and dead bytes of all chunks; estimates.
+    pub(super) fn block_bytes(&self) -> (u64, u64) {
+        let state = self.state.load();
+        state.chunks.iter().fold((0, 0), |(live, dead), chunk| {
+            let meta = chunk.meta();
+            let gone = meta.dead_bytes.min(meta.len);
+            (live + (meta.len - gone), dead + gone)
+        })
+    }
+
+    pub(super) fn deleted_share_is_high(&self) -> bool {
+        let deleted = self.counters.deleted.load(Ordering::Relaxed);
+        deleted > 1_000 && deleted > self.state.load().index_entries() / 3
+    }
+}

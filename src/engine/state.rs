@@ -1,0 +1,172 @@
+//! What a reader needs, frozen: memtables, runs and chunks. Swapped whole through one atomic pointer, so that no
+//! read takes a lock.
+//!
+//! A view is a state and a seq. The order in which they are taken matters: the state first, then the published
+//! seq. Merges that led to the state dropped only versions that a commit up to that seq superseded.
+
+use std::sync::{
+    atomic::{AtomicU64, Ordering},
+    Arc,
+};
+
+use crate::{
+    blocks::{BlockSlice, ChunkSet, Pending},
+    error::{Error, Result},
+    format::block::BlockAddress,
+    index::{Hit, Memtable, Merged, Run, Scan},
+    vfs::File,
+};
+
+/// What commits wrote since one checkpoint: their index entries, and where in the log their small blocks are.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    pub(crate) memtable: Arc<Memtable>,
+    pub(crate) pending: Pending,
+    /// Newest commit in it; 0 while there is none.
+    pub(crate) last_seq: AtomicU64,
+    /// Log bytes that its frames take.
+    pub(crate) log_bytes: AtomicU64,
+}
+
+impl Generation {
+    pub(crate) fn new() -> Arc<Generation> {
+        Arc::new(Generation {
+            memtable: Arc::new(Memtable::new()),
+            pending: Pending::new(),
+            last_seq: AtomicU64::new(0),
+            log_bytes: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn heap_bytes(&self) -> u64 {
+        self.memtable.heap_bytes().saturating_add(self.pending.heap_bytes())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.last_seq.load(Ordering::Acquire) == 0
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    /// Newest first; the first one is being written. A second one is on its way into a run.
+    pub(crate) generations: Vec<Arc<Generation>>,
+    /// Newest first.
+    pub(crate) runs: Vec<Arc<Run>>,
+    pub(crate) chunks: ChunkSet,
+    /// In a read-only opening: what holds the lock that keeps these files from being unlinked before first use.
+    pub(crate) hold: Option<Arc<dyn File>>,
+}
+
+impl State {
+    /// Newest version of `key` at or below `seq`, tombstones too.
+    pub(crate) fn get(&self, key: &[u8], seq: u64) -> Result<Option<Hit<'_>>> {
+        for generation in &self.generations {
+            if let Some(hit) = generation.memtable.get(key, seq) {
+                return Ok(Some(hit));
+            }
+        }
+        for run in &self.runs {
+            if let Some(hit) = run.get(key, seq)? {
+                return Ok(Some(hit));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn merged(&self) -> Merged {
+        let memtables: Vec<Arc<Memtable>> =
+            self.generations.iter().map(|generation| Arc::clone(&generation.memtable)).collect();
+        Merged::new(&memtables, &self.runs)
+    }
+
+    /// Keys in `[lower, upper)` as they stood at `seq`.
+    pub(crate) fn scan(&self, lower: Vec<u8>, upper: Option<Vec<u8>>, seq: u64, reverse: bool) -> Scan {
+        Scan::new(self.merged(), lower, upper, seq, reverse)
+    }
+
+    /// Checked bytes of a block: from the log while it is not in its chunk yet.
+    pub(crate) fn read_block(&self, address: &BlockAddress, from: u64, len: u64) -> Result<BlockSlice<'_>> {
+        if from.checked_add(len).is_none_or(|end| end > address.len) {
+            return Err(Error::invalid(format!(
+                "bytes {from} to {} of a block that has {}",
+                from.saturating_add(len),
+                address.len
+            )));
+        }
+        for generation in &self.generations {
+            if let Some(slice) = generation.pending.read(address, from, len)? {
+                return Ok(slice);
+            }
+        }
+        self.chunks.get(address.chunk).ok_or(Error::NotFound)?.read(address, from, len)
+    }
+
+    pub(crate) fn heap_bytes(&self) -> u64 {
+        let generations: u64 = self.generations.iter().map(|generation| generation.heap_bytes()).sum();
+        let parts: u64 = self.runs.iter().flat_map(|run| run.parts()).map(|part| part.heap_bytes()).sum();
+        let chunks: u64 = self.chunks.iter().map(|chunk| chunk.heap_bytes()).sum();
+        generations.saturating_add(parts).saturating_add(chunks)
+    }
+
+    pub(crate) fn mapped_bytes(&self) -> u64 {
+        let parts: u64 = self.runs.iter().flat_map(|run| run.parts()).map(|part| part.mapped_bytes()).sum();
+        let chunks: u64 = self.chunks.iter().map(|chunk| chunk.mapped_bytes()).sum();
+        parts.saturating_add(chunks)
+    }
+
+    pub(crate) fn index_bytes(&self) -> u64 {
+        self.runs.iter().map(|run| run.bytes()).sum()
+    }
+
+    pub(crate) fn index_entries(&self) -> u64 {
+        let memtables: u64 = self.generations.iter().map(|generation| generation.memtable.entries()).sum();
+        memtables.saturating_add(self.runs.iter().map(|run| run.entries()).sum())
+    }
+}
+
+/// A state together with the commit up to which it is looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct View {
+    pub(crate) state: Arc<State>,
+    pub(crate) seq: u64,
+}
+
+impl View {
+    /// The live version of `key`: tombstones are `None`.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Hit<'_>>> {
+        let hit = self.state.get(key, self.seq)?;
+        Ok(hit.filter(|hit| hit.kind != crate::format::record::kind::TOMBSTONE))
+    }
+
+    pub(crate) fn scan(&self, lower: Vec<u8>, upper: Option<Vec<u8>>, reverse: bool) -> Scan {
+        self.state.scan(lower, upper, self.seq, reverse)
+    }
+
+    /// Every key that starts with `prefix`.
+    pub(crate) fn scan_prefix(&self, prefix: Vec<u8>, reverse: bool) -> Scan {
+        let upper = prefix_end(&prefix);
+        self.state.scan(prefix, upper, self.seq, reverse)
+    }
+
+    pub(crate) fn block(&self, address: &BlockAddress) -> Result<BlockSlice<'_>> {
+        self.state.read_block(address, 0, address.len)
+    }
+
+    pub(crate) fn block_range(&self, address: &BlockAddress, from: u64, len: u64) -> Result<BlockSlice<'_>> {
+        self.state.read_block(address, from, len)
+    }
+}
+
+/// The first key after all keys that start with `prefix`; `None` where there is none (empty, or all 0xFF).
+pub(crate) fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if let Some(next) = last.checked_add(1) {
+            end.push(next);
+            return Some(end);
+        }
+    }
+    None
+}
+

@@ -1,0 +1,225 @@
+//! Bounds of the streams that commits touch, kept in memory so that an append needs no look-up under the append
+//! lock. A name that is missing is read from the index outside the lock; `cleared` tells whether what was read
+//! may have been overtaken meanwhile.
+
+use std::collections::HashMap;
+
+use crate::{
+    error::{Error, Result},
+    format::{
+        frame::{StreamAssignment, StreamEffect},
+        record::{self, StreamBounds},
+    },
+};
+
+use super::{
+    draft::{Draft, StreamIntent},
+    state::View,
+};
+
+/// Beyond this many streams the table starts anew: a few MiB.
+const MOST_STREAMS: usize = 16_384;
+
+/// One name as of the newest commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StreamState {
+    Missing,
+    There { stream_id: u64, first: u64, next: u64 },
+}
+
+impl StreamState {
+    /// What the index says.
+    pub(crate) fn read(view: &View, name: &[u8]) -> Result<StreamState> {
+        let Some(hit) = view.get(&record::stream_name_key(name))? else { return Ok(StreamState::Missing) };
+        let damaged = || Error::internal("a stream in the index can't be read");
+        let stream_id = record::decode_stream_id(hit.value).ok_or_else(damaged)?;
+        let bounds = view.get(&record::stream_bounds_key(stream_id))?.ok_or_else(damaged)?;
+        let bounds = StreamBounds::decode(bounds.value).ok_or_else(damaged)?;
+        if bounds.is_dropped() {
+            return Ok(StreamState::Missing);
+        }
+        Ok(StreamState::There { stream_id, first: bounds.first, next: bounds.next })
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct StreamTable {
+    streams: HashMap<Vec<u8>, StreamState>,
+    /// How often entries were forgotten.
+    cleared: u64,
+}
+
+/// What a draft's stream commands come to.
+pub(crate) enum Resolved {
+    Assigned(Vec<StreamAssignment>),
+    /// These names have to be read from the index first.
+    Missing(Vec<Vec<u8>>),
+}
+
+impl StreamTable {
+    pub(crate) fn cleared(&self) -> u64 {
+        self.cleared
+    }
+
+    /// Takes over what was read from the index when `cleared` had the given value. An entry that is there already
+    /// is newer. False: entries were forgotten since, so what was read may be old.
+    pub(crate) fn learn(&mut self, read: Vec<(Vec<u8>, StreamState)>, cleared: u64) -> bool {
+        if cleared != self.cleared {
+            return false;
+        }
+        for (name, state) in read {
+            self.streams.entry(name).or_insert(state);
+        }
+        true
+    }
+
+    /// Plays the draft's stream commands through, in order, and keeps the outcome in `changed` until `accept`.
+    pub(crate) fn resolve(&self, draft: &Draft, next_stream_id: &mut u64) -> Result<Resolved> {
+        let mut changed: HashMap<&[u8], StreamState> = HashMap::new();
+        let mut assigned = Vec::with_capacity(draft.streams.len());
+        let mut missing = Vec::new();
+        for stream in &draft.streams {
+            let name = draft.stream_name(stream);
+            let state = match changed.get(name).or_else(|| self.streams.get(name)) {
+                Some(state) => *state,
+                None => {
+                    missing.push(name.to_vec());
+                    continue;
+                }
+            };
+            let assignment = match stream.intent {
+                StreamIntent::Append => append(state, next_stream_id)?,
+                StreamIntent::Trim { before } => trim(state, before),
+            };
+            changed.insert(name, state_after(&assignment));
+            assigned.push(assignment);
+        }
+        Ok(if missing.is_empty() { Resolved::Assigned(assigned) } else { Resolved::Missing(missing) })
+    }
+
+    /// The commit happened. Returns how many records it trimmed.
+    pub(crate) fn accept(&mut self, draft: &Draft, assigned: &[StreamAssignment]) -> u64 {
+        let mut trimmed = 0u64;
+        if self.streams.len() > MOST_STREAMS {
+            self.forget();
+        }
+        for (stream, assignment) in draft.streams.iter().zip(assigned) {
+            let name = draft.stream_name(stream);
+            let state = state_after(assignment);
+            match self.streams.get_mut(name) {
+                Some(known) => {
+                    trimmed = trimmed.saturating_add(records_lost(known, &state));
+                    *known = state;
+                }
+                None => {
+                    self.streams.insert(name.to_vec(), state);
+                }
+            }
+        }
+        trimmed
+    }
+
+    pub(crate) fn forget(&mut self) {
+        self.streams.clear();
+        self.cleared = self.cleared.wrapping_add(1);
+    }
+}
+
+fn records_lost(before: &StreamState, after: &StreamState) -> u64 {
+    match (before, after) {
+        (StreamState::There { first: old, .. }, StreamState::There { first: new, .. }) => new.saturating_sub(*old),
+        (StreamState::There { first, next, .. }, StreamState::Missing) => next.saturating_sub(*first),
+        _ => 0,
+    }
+}
+
+fn append(state: StreamState, next_stream_id: &mut u64) -> Result<StreamAssignment> {
+    match state {
+        StreamState::There { stream_id, first, next } => {
+            // u64::MAX marks a dropped stream.
+            let next = next
+                .checked_add(1)
+                .filter(|next| *next < u64::MAX)
+                .ok_or_else(|| Error::too_large("a stream has fewer than 2^64 - 1 records"))?;
+            Ok(StreamAssignment { stream_id, first, next, effect: StreamEffect::Changed })
+        }
+        StreamState::Missing => {
+            let stream_id = *next_stream_id;
+            *next_stream_id = next_stream_id.checked_add(1).ok_or_else(|| Error::internal("out of stream ids"))?;
+            Ok(StreamAssignment { stream_id, first: 0, next: 1, effect: StreamEffect::Created })
+        }
+    }
+}
+
+fn trim(state: StreamState, before: u64) -> StreamAssignment {
+    match state {
+        StreamState::There { stream_id, next, .. } if before == u64::MAX => {
+            StreamAssignment { stream_id, first: u64::MAX, next, effect: StreamEffect::Dropped }
+        }
+        StreamState::There { stream_id, first, next } if before > first => {
+            StreamAssignment { stream_id, first: before.min(next), next, effect: StreamEffect::Changed }
+        }
+        StreamState::There { stream_id, first, next } => {
+            StreamAssignment { stream_id, first, next, effect: StreamEffect::Nothing }
+        }
+        StreamState::Missing => StreamAssignment { stream_id: 0, first: 0, next: 0, effect: StreamEffect::Nothing },
+    }
+}
+
+fn state_after(assignment: &StreamAssignment) -> StreamState {
+    let StreamAssignment { stream_id, first, next, effect } = *assignment;
+    match effect {
+        StreamEffect::Dropped => StreamState::Missing,
+        StreamEffect::Nothing if stream_id == 0 => StreamState::Missing,
+        _ => StreamState::There { stream_id, first, next },
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::engine::draft::Data;
+
+    fn assigned(table: &StreamTable, draft: &Draft, next_id: &mut u64) -> Vec<StreamAssignment> {
+        match table.resolve(draft, next_id).unwrap() {
+            Resolved::Assigned(assigned) => assigned,
+            Resolved::Missing(names) => panic!("{names:?} not in the table"),
+        }
+    }
+
+    #[test]
+    fn commands_of_one_batch_see_earlier_ones() {
+        let mut table = StreamTable::default();
+        assert!(table.learn(vec![(b"s".to_vec(), StreamState::Missing)], 0));
+        let mut draft = Draft::new();
+        draft.append_stream(b"s", Data::Bytes(b"a")).unwrap();
+        draft.append_stream(b"s", Data::Bytes(b"b")).unwrap();
+        draft.trim_stream(b"s", 1).unwrap();
+        draft.trim_stream(b"s", u64::MAX).unwrap();
+        draft.append_stream(b"s", Data::Bytes(b"c")).unwrap();
+        let mut next_id = 1;
+        let got = assigned(&table, &draft, &mut next_id);
+        assert_eq!(next_id, 3);
+        assert_eq!((got[1].stream_id, got[1].next, got[1].effect), (1, 2, StreamEffect::Changed));
+        assert_eq!((got[2].first, got[2].next), (1, 2));
+        assert_eq!(got[3].effect, StreamEffect::Dropped);
+        assert_eq!((got[4].stream_id, got[4].next, got[4].effect), (2, 1, StreamEffect::Created));
+    }
+
+    #[test]
+    fn what_was_read_before_entries_were_forgotten_is_refused() {
+        let mut table = StreamTable::default();
+        let cleared = table.cleared();
+        table.forget();
+        assert!(!table.learn(vec![(b"s".to_vec(), StreamState::Missing)], cleared));
+    }
+
+    #[test]
+    fn trimming_never_goes_beyond_next_nor_back() {
+        let there = StreamState::There { stream_id: 1, first: 3, next: 5 };
+        assert_eq!(trim(there, 9).first, 5);
+        assert_eq!(trim(there, 2).effect, StreamEffect::Nothing);
+        assert_eq!(trim(StreamState::Missing, 2).effect, StreamEffect::Nothing);
+    }
+}

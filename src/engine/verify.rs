@@ -1,0 +1,158 @@
+//! Reading and checking everything: manifest copies, log, runs, chunks, and that what the index names is there.
+
+use super::{lock, Engine};
+use crate::{
+    error::{Error, Result},
+    format::{bytes::to_usize, record},
+    index::part_file_name,
+    log::{self, ReplayStart},
+};
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file's path within the store.
+    pub file: String,
+    /// Byte offset in the file.
+    pub offset: u64,
+    pub what: String,
+}
+
+impl Engine {
+    /// Every finding; none means that every byte that counts was read and passed its checks. Upkeep waits
+    /// meanwhile; commits and reads go on.
+    pub(crate) fn verify(&self) -> Result<Vec<Finding>> {
+        if self.is_closed() {
+            return Err(Error::invalid("the store was closed"));
+        }
+        // Files stay what they are while they are read.
+        let _upkeep = lock(&self.upkeep);
+        let mut findings = Vec::new();
+        self.verify_manifest(&mut findings)?;
+        self.verify_log(&mut findings)?;
+        let view = self.view();
+        for part in view.state.runs.iter().flat_map(|run| run.parts()) {
+            let file = format!("index/{}", part_file_name(part.meta().file));
+            part.verify(&mut |offset, what| findings.push(Finding { file: file.clone(), offset, what }));
+        }
+        for chunk in view.state.chunks.iter() {
+            let name = chunk.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let file = format!("blocks/{name}");
+            chunk.verify(&mut |offset, what| findings.push(Finding { file: file.clone(), offset, what }));
+        }
+        self.verify_references(&view, &mut findings);
+        Ok(findings)
+    }
+
+    fn verify_manifest(&self, findings: &mut Vec<Finding>) -> Result<()> {
+        let bad_copy = match super::manifest_file::ManifestFile::read(&self.vfs, &self.root) {
+            Ok(Some(manifest)) => manifest.bad_copy(),
+            Ok(None) => {
+                findings.push(finding("MANIFEST", 0, "the file is gone"));
+                None
+            }
+            Err(Error::Corrupt { file, offset, what, .. }) => {
+                findings.push(Finding { file, offset, what: what.into_owned() });
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let bad_copy = bad_copy.or(lock(&self.manifest).bad_copy());
+        if let Some(offset) = bad_copy {
+            let what = "one of the two copies is damaged; the next manifest replaces both";
+            findings.push(finding("MANIFEST", offset, what));
+        }
+        Ok(())
+    }
+
+    /// Frames from the checkpoint on, read from the files once more. New ones may be appended meanwhile: they are
+    /// no concern of this.
+    fn verify_log(&self, findings: &mut Vec<Finding>) -> Result<()> {
+        let published = self.last_seq();
+        let manifest = lock(&self.manifest).current().clone();
+        let start = ReplayStart {
+            position: manifest.log,
+            checkpoint_seq: manifest.checkpoint_seq,
+            epoch: manifest.epoch,
+            durable_seq: manifest.durable_seq,
+            limit: published,
+        };
+        let directory = self.root.join("log");
+        let end = log::replay(
+            &self.vfs,
+            &directory,
+            manifest.uuid,
+            manifest.first_segment,
+            start,
+            &mut |_, _, _| Ok(()),
+        );
+        match end {
+            Ok(end) if end.last_seq < published => match end.damage {
+                Some(Error::Corrupt { file, offset, what, .. }) => {
+                    findings.push(Finding { file, offset, what: what.into_owned() });
+                }
+                _ => findings.push(finding(
+                    &format!("log/{}", log::segment_file_name(end.position.segment)),
+                    end.position.offset,
+                    &format!("the log ends at commit {}, commit {published} was appended", end.last_seq),
+                )),
+            },
+            Ok(_) => {}
+            Err(Error::Corrupt { file, offset, what, .. }) => {
+                findings.push(Finding { file, offset, what: what.into_owned() });
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Whatever a live entry names has to be there, whole.
+    fn verify_references(&self, view: &super::View, findings: &mut Vec<Finding>) {
+        let mut entries = view.scan(Vec::new(), None, false);
+        loop {
+            match entries.next() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    findings.push(finding_of(&error, "index"));
+                    return;
+                }
+            }
+            let Some(entry) = entries.entry() else { return };
+            let Some(block) = record::block_of(entry.kind, entry.value) else { continue };
+            if let Some(record::RecordKey::StreamRecord { stream_id, index }) = record::RecordKey::decode(entry.key) {
+                // Below the stream's bounds: dead, only not merged away yet.
+                if !view.stream_reaches(stream_id, index).unwrap_or(true) {
+                    continue;
+                }
+            }
+            // Chunk files were read whole above; here it is about blocks that are missing or still in the log.
+            if let Err(error) = view.block_range(&block, 0, block.len.min(1)) {
+                let key: Vec<u8> = entry.key.iter().take(64).copied().collect();
+                let mut found = finding_of(&error, "blocks");
+                found.offset = block.offset;
+                found.what = format!(
+                    "the entry {:?} names a block of {} bytes in chunk {}: {}",
+                    String::from_utf8_lossy(&key),
+                    to_usize(block.len).unwrap_or(usize::MAX),
+                    block.chunk,
+                    found.what
+                );
+                findings.push(found);
+            }
+        }
+    }
+}
+
+fn finding(file: &str, offset: u64, what: &str) -> Finding {
+    Finding { file: file.to_owned(), offset, what: what.to_owned() }
+}
+
+fn finding_of(error: &Error, place: &str) -> Finding {
+    match error {
+        Error::Corrupt { file, offset, what, .. } => {
+            Finding { file: file.clone(), offset: *offset, what: what.clone().into_owned() }
+        }
+        error => finding(place, 0, &error.to_string()),
+    }
+}

@@ -1,0 +1,249 @@
+//! Keys and values of the one ordered index: a space byte, then the key of that space. Integers in keys are
+//! big-endian so that byte order is numeric order.
+//!
+//! | space | key after the space byte | value |
+//! |---|---|---|
+//! | key-value | the user's key | inline bytes or a block |
+//! | memory | id | block, version, tags |
+//! | tag | u16 length, tag, id | the memory's version |
+//! | stream name | name | stream id |
+//! | stream | id, 0 | bounds |
+//! | stream | id, 1, index | block |
+//! | block | chunk, offset | empty: a loose block that holds itself |
+//! | block | chunk, offset, owner's index key | empty: a record that holds a named or large block |
+
+use super::{
+    block::{BlockAddress, ADDRESS_BYTES},
+    bytes::{to_u64, to_usize, Reader},
+};
+
+pub(crate) const SPACE_KV: u8 = 1;
+pub(crate) const SPACE_MEMORY: u8 = 2;
+pub(crate) const SPACE_TAG: u8 = 3;
+pub(crate) const SPACE_STREAM_NAME: u8 = 4;
+pub(crate) const SPACE_STREAM: u8 = 5;
+pub(crate) const SPACE_BLOCK: u8 = 6;
+
+/// What an index entry's value is; stored beside it.
+pub(crate) mod kind {
+    pub(crate) const TOMBSTONE: u8 = 0;
+    pub(crate) const KV_INLINE: u8 = 1;
+    pub(crate) const KV_BLOCK: u8 = 2;
+    pub(crate) const MEMORY: u8 = 3;
+    pub(crate) const TAG: u8 = 4;
+    pub(crate) const STREAM_NAME: u8 = 5;
+    pub(crate) const STREAM_BOUNDS: u8 = 6;
+    pub(crate) const STREAM_RECORD: u8 = 7;
+    pub(crate) const HOLD: u8 = 8;
+}
+
+/// Length of the index key of a stream record, the owner that a stream's block names.
+pub(crate) const STREAM_RECORD_KEY_BYTES: usize = 18;
+/// Length of the index key of a memory.
+pub(crate) const MEMORY_KEY_BYTES: usize = 9;
+
+pub(crate) fn kv_key(key: &[u8]) -> Vec<u8> {
+    with_space(SPACE_KV, &[key])
+}
+
+pub(crate) fn memory_key(id: u64) -> Vec<u8> {
+    with_space(SPACE_MEMORY, &[&id.to_be_bytes()])
+}
+
+/// The key under which `id` is found by `tag`; `tag_prefix` without the id.
+pub(crate) fn tag_key(tag: &str, id: u64) -> Vec<u8> {
+    let mut key = tag_prefix(tag);
+    key.extend_from_slice(&id.to_be_bytes());
+    key
+}
+
+pub(crate) fn tag_prefix(tag: &str) -> Vec<u8> {
+    let len = u16::try_from(tag.len()).unwrap_or(u16::MAX);
+    with_space(SPACE_TAG, &[&len.to_be_bytes(), tag.as_bytes()])
+}
+
+pub(crate) fn stream_name_key(name: &[u8]) -> Vec<u8> {
+    with_space(SPACE_STREAM_NAME, &[name])
+}
+
+pub(crate) fn stream_bounds_key(stream_id: u64) -> Vec<u8> {
+    with_space(SPACE_STREAM, &[&stream_id.to_be_bytes(), &[0]])
+}
+
+pub(crate) fn stream_record_key(stream_id: u64, index: u64) -> Vec<u8> {
+    with_space(SPACE_STREAM, &[&stream_id.to_be_bytes(), &[1], &index.to_be_bytes()])
+}
+
+/// The key of a loose block's hold on itself; with an owner, of that record's hold on the block.
+pub(crate) fn block_key(chunk: u32, offset: u64, owner: &[u8]) -> Vec<u8> {
+    with_space(SPACE_BLOCK, &[&chunk.to_be_bytes(), &offset.to_be_bytes(), owner])
+}
+
+fn with_space(space: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.push(space);
+    for part in parts {
+        key.extend_from_slice(part);
+    }
+    key
+}
+
+/// An index key taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RecordKey<'a> {
+    Kv(&'a [u8]),
+    Memory(u64),
+    Tag { tag: &'a [u8], id: u64 },
+    StreamName(&'a [u8]),
+    StreamBounds(u64),
+    StreamRecord { stream_id: u64, index: u64 },
+    Block { chunk: u32, offset: u64, owner: &'a [u8] },
+}
+
+impl<'a> RecordKey<'a> {
+    pub(crate) fn decode(key: &'a [u8]) -> Option<RecordKey<'a>> {
+        let (space, rest) = key.split_first()?;
+        let (decoded, tail) = match *space {
+            SPACE_KV => (RecordKey::Kv(rest), [].as_slice()),
+            SPACE_MEMORY => {
+                let (id, tail) = be_u64(rest)?;
+                (RecordKey::Memory(id), tail)
+            }
+            SPACE_TAG => {
+                let (len, rest) = rest.split_first_chunk::<2>()?;
+                let (tag, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
+                let (id, tail) = be_u64(rest)?;
+                (RecordKey::Tag { tag, id }, tail)
+            }
+            SPACE_STREAM_NAME => (RecordKey::StreamName(rest), [].as_slice()),
+            SPACE_STREAM => {
+                let (stream_id, rest) = be_u64(rest)?;
+                match rest.split_first()? {
+                    (0, tail) => (RecordKey::StreamBounds(stream_id), tail),
+                    (1, rest) => {
+                        let (index, tail) = be_u64(rest)?;
+                        (RecordKey::StreamRecord { stream_id, index }, tail)
+                    }
+                    _ => return None,
+                }
+            }
+            SPACE_BLOCK => {
+                let (chunk, rest) = rest.split_first_chunk::<4>()?;
+                let (offset, owner) = be_u64(rest)?;
+                (RecordKey::Block { chunk: u32::from_be_bytes(*chunk), offset, owner }, [].as_slice())
+            }
+            _ => return None,
+        };
+        tail.is_empty().then_some(decoded)
+    }
+}
+
+fn be_u64(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*number), rest))
+}
+
+/// The value of a memory: its block, the number of the command within its commit that wrote it, its tags.
+/// (seq, ordinal) is its version: a tag entry counts only if it names the same one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MemoryValue<'a> {
+    pub(crate) block: BlockAddress,
+    pub(crate) ordinal: u32,
+    pub(crate) tags: Vec<&'a str>,
+}
+
+impl<'a> MemoryValue<'a> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(ADDRESS_BYTES + 8 + self.tags.iter().map(|tag| tag.len() + 2).sum::<usize>());
+        out.extend_from_slice(&self.block.encode());
+        out.extend_from_slice(&self.ordinal.to_le_bytes());
+        out.extend_from_slice(&u32::try_from(self.tags.len()).unwrap_or(u32::MAX).to_le_bytes());
+        for tag in &self.tags {
+            out.extend_from_slice(&u16::try_from(tag.len()).unwrap_or(u16::MAX).to_le_bytes());
+            out.extend_from_slice(tag.as_bytes());
+        }
+        out
+    }
+
+    /// The block and the ordinal alone.
+    pub(crate) fn decode_head(bytes: &[u8]) -> Option<(BlockAddress, u32)> {
+        let mut reader = Reader::new(bytes);
+        Some((BlockAddress::decode(&mut reader)?, reader.u32()?))
+    }
+
+    pub(crate) fn decode(bytes: &'a [u8]) -> Option<MemoryValue<'a>> {
+        let mut reader = Reader::new(bytes);
+        let block = BlockAddress::decode(&mut reader)?;
+        let ordinal = reader.u32()?;
+        let count = to_usize(u64::from(reader.u32()?))?;
+        if count > super::MAX_TAGS {
+            return None;
+        }
+        let mut tags = Vec::with_capacity(count);
+        for _ in 0..count {
+            let len = usize::from(reader.u16()?);
+            tags.push(std::str::from_utf8(reader.take(len)?).ok()?);
+        }
+        reader.is_empty().then_some(MemoryValue { block, ordinal, tags })
+    }
+}
+
+/// The value of a tag entry.
+pub(crate) fn encode_tag_value(ordinal: u32) -> [u8; 4] {
+    ordinal.to_le_bytes()
+}
+
+pub(crate) fn decode_tag_value(bytes: &[u8]) -> Option<u32> {
+    <[u8; 4]>::try_from(bytes).ok().map(u32::from_le_bytes)
+}
+
+pub(crate) fn encode_stream_id(stream_id: u64) -> [u8; 8] {
+    stream_id.to_le_bytes()
+}
+
+pub(crate) fn decode_stream_id(bytes: &[u8]) -> Option<u64> {
+    <[u8; 8]>::try_from(bytes).ok().map(u64::from_le_bytes)
+}
+
+/// Bounds of a stream: its records are `first..next`. Dropped: `first` is `u64::MAX`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StreamBounds {
+    pub(crate) first: u64,
+    pub(crate) next: u64,
+}
+
+impl StreamBounds {
+    pub(crate) const BYTES: usize = 16;
+
+    pub(crate) fn encode(&self) -> [u8; Self::BYTES] {
+        let mut out = [0; Self::BYTES];
+        if let Some((first, rest)) = out.split_first_chunk_mut::<8>() {
+            *first = self.first.to_le_bytes();
+            if let Some((next, _)) = rest.split_first_chunk_mut::<8>() {
+                *next = self.next.to_le_bytes();
+            }
+        }
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<StreamBounds> {
+        let mut reader = Reader::new(bytes);
+        let bounds = StreamBounds { first: reader.u64()?, next: reader.u64()? };
+        reader.is_empty().then_some(bounds)
+    }
+
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.first == u64::MAX
+    }
+}
+
+/// The block that a value of this kind names, if it names one.
+pub(crate) fn block_of(kind: u8, value: &[u8]) -> Option<BlockAddress> {
+    match kind {
+        kind::KV_BLOCK | kind::STREAM_RECORD => {
+            (to_u64(value.len()) == to_u64(ADDRESS_BYTES)).then(|| BlockAddress::decode(&mut Reader::new(value))).flatten()
+        }
+        kind::MEMORY => MemoryValue::decode_head(value).map(|(block, _)| block),
+        _ => None,
+    }
+}

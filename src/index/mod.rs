@@ -1,0 +1,59 @@
+//! The one ordered index: what is newest in memory (`memtable`), immutable sorted files on disk (`part`, and `run`, a
+//! sequence of parts disjoint in key), and everything that reads across them (`merged`, `scan`) or writes new ones
+//! (`builder`, driven by `plan`).
+//!
+//! An entry is one version of a key. The order everywhere is key ascending, then seq *descending*: a key's newest
+//! version comes first. Where the same (key, seq) occurs twice, the one met first wins: in a memtable the later
+//! insert, across sources the newer source.
+//!
+//! Everything here may be read from any thread at once; builders and cursors belong to one caller at a time.
+
+use std::sync::Arc;
+
+use crate::vfs::Region;
+
+mod builder;
+mod memtable;
+mod merged;
+mod page;
+mod part;
+mod part_cursor;
+mod part_verify;
+mod part_writer;
+mod plan;
+mod run;
+mod scan;
+
+pub(crate) use builder::{BuildObserver, BuildRules, BuildStep, Builder};
+pub(crate) use memtable::{Memtable, MemtableCursor};
+pub(crate) use merged::Merged;
+pub(crate) use part::{part_file_name, Part};
+pub(crate) use part_cursor::PartCursor;
+pub(crate) use part_writer::PartWriter;
+pub(crate) use plan::{plan_merge, MergePlan};
+pub(crate) use run::{Run, RunCursor};
+pub(crate) use scan::Scan;
+
+/// Largest part file that a build aims at.
+pub(crate) const PART_BYTES: u64 = 16 << 20;
+
+/// Kind of an entry that says: deleted as of its seq. Every other kind means something to the caller only.
+pub(crate) const TOMBSTONE: u8 = 0;
+
+/// One version of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) seq: u64,
+    pub(crate) kind: u8,
+    pub(crate) value: &'a [u8],
+}
+
+/// What a point read found. `region` is what the value lies in: cloning it pins the value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hit<'a> {
+    pub(crate) seq: u64,
+    pub(crate) kind: u8,
+    pub(crate) value: &'a [u8],
+    pub(crate) region: &'a Arc<Region>,
+}

@@ -1,0 +1,8 @@
+//! sarsen: an embedded store that keeps blocks, memories, key-value pairs and streams behind one log and one
+//! atomic commit. See `docs/ARCHITECTURE.md` for how it works and `include/sarsen.h` for the C API.
+
+mod error;
+mod format;
+mod vfs;
+
+pub use error::{Error, Result};

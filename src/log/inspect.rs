@@ -1,0 +1,168 @@
+//! Looking at log bytes that this or another process may be storing to at this moment: everything is copied out of the
+//! map first and checked in the copy. Bytes that pass are final, because a frame is never changed once it is whole.
+//!
+//! Pure reading, from any thread. Nothing here allocates more than the file is long.
+
+use crate::{
+    format::{
+        align8,
+        bytes::{to_u64, to_usize, u32_at},
+        frame::{Frame, FrameHeader, FrameSeed, Mark, HEADER_BYTES, MARK_BYTES},
+    },
+    vfs::Region,
+};
+
+const PIECE_BYTES: usize = 64 << 10;
+/// Headers with no more than this beside them are always looked at by [`look_on`].
+const SMALL_ASSIGNED_BYTES: u32 = 256;
+
+/// A header whose CRC holds, assigned section included; the payload behind it may be anything.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CheckedHeader {
+    pub(super) header: FrameHeader,
+    pub(super) crc: u32,
+    /// The whole frame's; it ends inside the region.
+    pub(super) frame_len: u64,
+}
+
+/// The header at `offset`, if its own CRC holds for this segment.
+pub(super) fn header_at(
+    region: &Region,
+    seed: &FrameSeed,
+    offset: u64,
+    scratch: &mut Vec<u8>,
+) -> Option<CheckedHeader> {
+    let (header, crc, frame_len) = unchecked_header_at(region, offset)?;
+    if offset.checked_add(frame_len)? > region.len() {
+        return None;
+    }
+    let assigned_at = offset.checked_add(to_u64(HEADER_BYTES))?;
+    scratch.clear();
+    scratch.resize(to_usize(u64::from(header.assigned_len))?, 0);
+    region.copy_to(assigned_at, scratch)?;
+    (header.encode(seed, scratch).1 == crc).then_some(CheckedHeader { header, crc, frame_len })
+}
+
+/// What claims to be a header at `offset`: magic and lengths make sense, nothing else is checked.
+pub(super) fn unchecked_header_at(region: &Region, offset: u64) -> Option<(FrameHeader, u32, u64)> {
+    let mut head = [0; HEADER_BYTES];
+    region.copy_to(offset, &mut head)?;
+    let (header, crc) = FrameHeader::decode_unchecked(&head)?;
+    Some((header, crc, header.frame_len()?))
+}
+
+/// The whole frame behind a checked header, its payload checked too; its slices point into the region.
+pub(super) fn frame_behind<'a>(
+    region: &'a Region,
+    offset: u64,
+    checked: &CheckedHeader,
+    scratch: &mut Vec<u8>,
+) -> Option<Frame<'a>> {
+    let header = checked.header;
+    let head_len = to_u64(HEADER_BYTES).checked_add(u64::from(header.assigned_len))?;
+    let end = offset.checked_add(checked.frame_len)?;
+    let mut at = offset.checked_add(head_len)?;
+    let commands_at = at;
+    let mut crc = 0;
+    while at < end {
+        let len = to_usize(end - at).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+        scratch.clear();
+        scratch.resize(len, 0);
+        region.copy_to(at, scratch)?;
+        crc = crc32c::crc32c_append(crc, scratch);
+        at = at.checked_add(to_u64(len))?;
+    }
+    if crc != header.payload_crc {
+        return None;
+    }
+    let image_offset = head_len.checked_add(align8(header.commands_len))?;
+    Some(Frame {
+        header,
+        crc: checked.crc,
+        assigned: region.bytes(offset.checked_add(to_u64(HEADER_BYTES))?, u64::from(header.assigned_len))?,
+        commands: region.bytes(commands_at, header.commands_len)?,
+        image: region.bytes(offset.checked_add(image_offset)?, header.image_len)?,
+        image_offset,
+    })
+}
+
+/// The mark at `offset`, if its CRC holds for this segment.
+pub(super) fn mark_at(region: &Region, seed: &FrameSeed, offset: u64) -> Option<Mark> {
+    let mut bytes = [0; MARK_BYTES];
+    region.copy_to(offset, &mut bytes)?;
+    Mark::decode(seed, &bytes)
+}
+
+/// What frames and marks behind a log's end say. None of them is ever applied.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Evidence {
+    /// Newest commit that one of them says was durable.
+    pub(super) durable_seq: u64,
+    /// Newest commit of which a header is there.
+    pub(super) newest_seq: u64,
+    pub(super) newest_epoch: u64,
+    /// Where the last frame ends that has a header.
+    pub(super) end: u64,
+}
+
+/// Looks at every 8-byte boundary of the region from `offset` on. A header whose own CRC holds is evidence even where
+/// its payload is torn: what it says was true when it was written.
+pub(super) fn look_on(region: &Region, seed: &FrameSeed, offset: u64, scratch: &mut Vec<u8>) -> Evidence {
+    let mut evidence = Evidence::default();
+    let mark_magic = u32_at(&Mark { epoch: 0, durable_seq: 0 }.encode(seed), 0);
+    let frame_magic = u32_at(&empty_header().encode(seed, &[]).0, 0);
+    // True headers don't overlap; a file made up of false ones must not cost more than a few times its length.
+    let mut budget = region.len().saturating_mul(2);
+    let mut piece = Vec::new();
+    let mut start = align8(offset);
+    while start < region.len() {
+        let len = region.len().saturating_sub(start).min(to_u64(PIECE_BYTES));
+        piece.resize(to_usize(len).unwrap_or(0), 0);
+        if region.copy_to(start, &mut piece).is_none() {
+            break;
+        }
+        for (index, word) in piece.chunks(8).enumerate() {
+            let magic = u32_at(word, 0);
+            if magic == Some(0) || (magic != frame_magic && magic != mark_magic) {
+                continue;
+            }
+            let at = start.saturating_add(to_u64(index).saturating_mul(8));
+            if magic == mark_magic {
+                if let Some(mark) = mark_at(region, seed, at) {
+                    evidence.durable_seq = evidence.durable_seq.max(mark.durable_seq);
+                    evidence.newest_epoch = evidence.newest_epoch.max(mark.epoch);
+                }
+                continue;
+            }
+            let Some((header, _, _)) = unchecked_header_at(region, at) else { continue };
+            if header.assigned_len > SMALL_ASSIGNED_BYTES {
+                match budget.checked_sub(u64::from(header.assigned_len)) {
+                    Some(left) => budget = left,
+                    None => continue,
+                }
+            }
+            if let Some(checked) = header_at(region, seed, at, scratch) {
+                evidence.durable_seq = evidence.durable_seq.max(checked.header.durable_seq);
+                evidence.newest_seq = evidence.newest_seq.max(checked.header.seq);
+                evidence.newest_epoch = evidence.newest_epoch.max(checked.header.epoch);
+                evidence.end = evidence.end.max(at.saturating_add(checked.frame_len));
+            }
+        }
+        start = start.saturating_add(len);
+    }
+    evidence
+}
+
+fn empty_header() -> FrameHeader {
+    FrameHeader {
+        seq: 0,
+        epoch: 0,
+        durable_seq: 0,
+        previous_crc: 0,
+        payload_crc: 0,
+        command_count: 0,
+        assigned_len: 0,
+        commands_len: 0,
+        image_len: 0,
+    }
+}

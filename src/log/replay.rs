@@ -1,0 +1,256 @@
+//! Reads the log after a crash, or beside a living writer: frames after the checkpoint, in order, up to the first
+//! that is missing, and then, as evidence only, whatever lies behind. Writes nothing, so a crash in here leads to the
+//! same state.
+//!
+//! *Damage* is a stop at a commit that something says had been durable: the manifest, an accepted frame, a mark or a
+//! header behind the stop. A *torn tail* is a stop behind which commits are proven to have been begun: a frame of the
+//! next seq starts right there, or a header of this store, segment and seq or a later one lies behind it. Zeros, a mark
+//! and the leftovers of a recycled segment are neither: their headers fail the segment's seed, and a leftover that
+//! happens to start at the stop has a smaller seq.
+
+use std::{path::Path, sync::Arc};
+
+use super::{
+    inspect::{frame_behind, header_at, look_on, unchecked_header_at, CheckedHeader, Evidence},
+    segment::{segment_display_name, segment_files, Segment},
+};
+use crate::{
+    error::{Error, Result},
+    format::{
+        bytes::to_u64,
+        frame::{Frame, FrameHeader, FrameSeed, HEADER_BYTES},
+        manifest::LogPosition,
+    },
+    vfs::{Region, Vfs},
+};
+
+/// What the manifest says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReplayStart {
+    /// Of the first frame after the checkpoint.
+    pub(crate) position: LogPosition,
+    pub(crate) checkpoint_seq: u64,
+    pub(crate) epoch: u64,
+    pub(crate) durable_seq: u64,
+}
+
+/// How far the log goes, and what that is worth.
+#[derive(Debug)]
+pub(crate) struct ReplayEnd {
+    /// Behind the last frame.
+    pub(crate) position: LogPosition,
+    pub(crate) last_seq: u64,
+    /// Of the last frame; 0 if none was replayed.
+    pub(crate) last_epoch: u64,
+    /// Newest commit, up to the last one, that something proves to have been durable.
+    pub(crate) proven_seq: u64,
+    /// Commits behind the end were begun, and never acknowledged as durable.
+    pub(crate) torn: bool,
+    /// From the end to the last sign of a frame.
+    pub(crate) dropped_bytes: u64,
+    pub(crate) replayed_bytes: u64,
+    /// Every file from the first that is kept on, oldest first, those behind `position` too: they hold nothing that
+    /// counts, and are released with the rest.
+    pub(crate) segments: Vec<Arc<Segment>>,
+    /// Of any segment file, kept or not.
+    pub(crate) highest_number: u64,
+    /// What stopped replay had been durable.
+    pub(crate) damage: Option<Error>,
+}
+
+/// Where the chain of frames stands.
+struct Chain {
+    expected: u64,
+    previous_crc: u32,
+    epoch: u64,
+    /// The manifest's: no frame's may be above it.
+    most_epoch: u64,
+}
+
+impl Chain {
+    fn goes_on_with(&self, header: &FrameHeader) -> bool {
+        header.seq == self.expected
+            && header.previous_crc == self.previous_crc
+            && header.epoch >= self.epoch
+            && header.epoch <= self.most_epoch
+    }
+}
+
+/// Calls `apply` with every frame after the checkpoint, its segment, and its offset there.
+pub(crate) fn replay(
+    vfs: &Arc<dyn Vfs>,
+    directory: &Path,
+    uuid: [u8; 16],
+    first_segment: u64,
+    start: ReplayStart,
+    apply: &mut dyn FnMut(&Frame<'_>, &Arc<Segment>, u64) -> Result<()>,
+) -> Result<ReplayEnd> {
+    let files = segment_files(vfs.as_ref(), directory)?;
+    let highest_number = files.last().map_or(0, |(number, _)| *number);
+    let segments = open_segments(vfs.as_ref(), directory, &files, first_segment, start.position.segment)?;
+
+    let mut scratch = Vec::new();
+    let mut position = start.position;
+    let mut chain = Chain {
+        expected: start.checkpoint_seq.saturating_add(1),
+        previous_crc: start.position.previous_crc,
+        epoch: 0,
+        most_epoch: start.epoch,
+    };
+    let mut claimed_seq = start.durable_seq.max(start.checkpoint_seq);
+    let mut replayed_bytes: u64 = 0;
+    // The seq at which the bytes behind the stop were already looked at.
+    let mut looked_at = 0;
+    let evidence = loop {
+        if let Some((segment, offset, checked)) = next_frame(&segments, uuid, &position, &chain, &mut scratch) {
+            if let Some(frame) = frame_behind(segment.region(), offset, &checked, &mut scratch) {
+                apply(&frame, segment, offset)?;
+                if offset == 0 {
+                    segment.set_first_seq(frame.header.seq);
+                }
+                claimed_seq = claimed_seq.max(frame.header.durable_seq);
+                replayed_bytes = replayed_bytes.saturating_add(checked.frame_len);
+                chain.expected = chain.expected.saturating_add(1);
+                chain.previous_crc = checked.crc;
+                chain.epoch = frame.header.epoch;
+                position = LogPosition {
+                    segment: segment.number(),
+                    offset: offset.saturating_add(checked.frame_len),
+                    previous_crc: checked.crc,
+                };
+                continue;
+            }
+        }
+        let evidence = gather(&segments, uuid, &position, &mut scratch);
+        if evidence.durable_seq.max(claimed_seq) < chain.expected || looked_at == chain.expected {
+            break evidence;
+        }
+        // A writer may live beside us and have gone on between the two looks. What it calls durable was whole before
+        // it said so: a second look at the stop finds it, unless it is damaged.
+        looked_at = chain.expected;
+    };
+    claimed_seq = claimed_seq.max(evidence.durable_seq);
+
+    let last_seq = chain.expected.saturating_sub(1);
+    let torn_bytes = begun_at(&segments, &position, chain.expected);
+    let dropped_bytes = torn_bytes.unwrap_or(0).max(evidence.bytes_behind);
+    Ok(ReplayEnd {
+        position,
+        last_seq,
+        last_epoch: chain.epoch,
+        proven_seq: claimed_seq.min(last_seq),
+        torn: torn_bytes.is_some() || evidence.newest_seq >= chain.expected,
+        dropped_bytes,
+        replayed_bytes,
+        damage: damage(&segments, &start, &position, &chain, claimed_seq, &evidence),
+        segments,
+        highest_number,
+    })
+}
+
+fn open_segments(
+    vfs: &dyn Vfs,
+    directory: &Path,
+    files: &[(u64, u64)],
+    first_segment: u64,
+    replayed_from: u64,
+) -> Result<Vec<Arc<Segment>>> {
+    let no_bytes = Region::anonymous(0)?;
+    let mut segments = Vec::new();
+    for (number, len) in files {
+        if *number >= replayed_from {
+            segments.push(Arc::new(Segment::replayed(vfs, directory, *number)?));
+        } else if *number >= first_segment {
+            segments.push(Arc::new(Segment::retained(*number, *len, &no_bytes)));
+        }
+    }
+    Ok(segments)
+}
+
+/// The header that goes on with the chain: at the position, or else at the start of a later segment. An opening starts
+/// a segment of its own, so the next one need not be the one with the next number.
+fn next_frame<'a>(
+    segments: &'a [Arc<Segment>],
+    uuid: [u8; 16],
+    position: &LogPosition,
+    chain: &Chain,
+    scratch: &mut Vec<u8>,
+) -> Option<(&'a Arc<Segment>, u64, CheckedHeader)> {
+    segments.iter().filter(|segment| segment.number() >= position.segment).find_map(|segment| {
+        let offset = if segment.number() == position.segment { position.offset } else { 0 };
+        let seed = FrameSeed { uuid, segment: segment.number() };
+        let checked = header_at(segment.region(), &seed, offset, scratch)?;
+        chain.goes_on_with(&checked.header).then_some((segment, offset, checked))
+    })
+}
+
+#[derive(Debug, Default)]
+struct Behind {
+    durable_seq: u64,
+    newest_seq: u64,
+    newest_epoch: u64,
+    bytes_behind: u64,
+}
+
+/// What lies behind `position`, in its segment and in all later ones.
+fn gather(segments: &[Arc<Segment>], uuid: [u8; 16], position: &LogPosition, scratch: &mut Vec<u8>) -> Behind {
+    let mut behind = Behind::default();
+    for segment in segments.iter().filter(|segment| segment.number() >= position.segment) {
+        let from = if segment.number() == position.segment { position.offset } else { 0 };
+        let seed = FrameSeed { uuid, segment: segment.number() };
+        let found: Evidence = look_on(segment.region(), &seed, from, scratch);
+        behind.durable_seq = behind.durable_seq.max(found.durable_seq);
+        behind.newest_seq = behind.newest_seq.max(found.newest_seq);
+        behind.newest_epoch = behind.newest_epoch.max(found.newest_epoch);
+        behind.bytes_behind = behind.bytes_behind.saturating_add(found.end.saturating_sub(from));
+    }
+    behind
+}
+
+/// Bytes that a frame of seq `expected` takes that begins at the position and isn't whole.
+fn begun_at(segments: &[Arc<Segment>], position: &LogPosition, expected: u64) -> Option<u64> {
+    let segment = segments.iter().find(|segment| segment.number() == position.segment)?;
+    let (header, _, frame_len) = unchecked_header_at(segment.region(), position.offset)?;
+    let room = segment.size().saturating_sub(position.offset);
+    (header.seq == expected).then(|| frame_len.clamp(to_u64(HEADER_BYTES), room.max(to_u64(HEADER_BYTES))))
+}
+
+fn damage(
+    segments: &[Arc<Segment>],
+    start: &ReplayStart,
+    position: &LogPosition,
+    chain: &Chain,
+    claimed_seq: u64,
+    behind: &Behind,
+) -> Option<Error> {
+    let expected = chain.expected;
+    let corrupt = |what: String, first_seq: u64, last_seq: u64| {
+        Some(Error::Corrupt {
+            file: segment_display_name(position.segment),
+            offset: position.offset,
+            what: what.into(),
+            first_seq,
+            last_seq,
+        })
+    };
+    if behind.newest_epoch > start.epoch {
+        return corrupt(
+            format!(
+                "the log goes on in epoch {}, but the manifest is an older copy that knows only epoch {}",
+                behind.newest_epoch, start.epoch
+            ),
+            expected,
+            behind.newest_seq.max(expected),
+        );
+    }
+    if claimed_seq >= expected {
+        return corrupt(format!("commit {expected} had been durable, but isn't there"), expected, claimed_seq);
+    }
+    // The file was as long as it is to be before its first frame, and it is kept as long as a manifest names it.
+    let size = segments.iter().find(|segment| segment.number() == position.segment).map(|segment| segment.size());
+    if position.offset > size.unwrap_or(0) {
+        let what = if size.is_some() { "the segment was cut short" } else { "the segment file is missing" };
+        return corrupt(what.to_owned(), 0, 0);
+    }
+    None
+}

@@ -1,0 +1,189 @@
+//! A segment: one file of the log. Frames lie in it from offset 0 without gaps; what follows the last one is a mark,
+//! zeros, or leftovers that can't be taken for frames of this segment, since its number seeds their CRCs.
+//!
+//! Any thread may read and sync a segment; only the appender, under the append lock, writes into it.
+
+use std::{
+    path::Path,
+    sync::{
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc,
+    },
+};
+
+use crate::{
+    error::{Error, Result},
+    vfs::{EntryKind, File, OpenMode, Region, Vfs, WriteMap},
+};
+
+/// How frames that needn't be synced at once get into a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogWrite {
+    /// Copied into a writable map.
+    Mapped,
+    /// With `pwrite`; the map is for reading only.
+    Written,
+}
+
+/// `00000001.log`; wider from a hundred million on.
+pub(crate) fn segment_file_name(number: u64) -> String {
+    format!("{number:08}.log")
+}
+
+/// The segment's file as errors name it.
+pub(super) fn segment_display_name(number: u64) -> String {
+    format!("log/{}", segment_file_name(number))
+}
+
+/// Number and length of every segment file in `directory`, ascending. Other files are none of the log's business.
+pub(super) fn segment_files(vfs: &dyn Vfs, directory: &Path) -> Result<Vec<(u64, u64)>> {
+    let mut files = Vec::new();
+    for entry in vfs.list(directory)? {
+        let number = entry.name.to_str().and_then(|name| {
+            let number = name.strip_suffix(".log")?.parse().ok()?;
+            // Only the one spelling that a segment is given: no signs, no other number of zeros.
+            (segment_file_name(number) == name).then_some(number)
+        });
+        if let (Some(number), EntryKind::File) = (number, entry.kind) {
+            files.push((number, entry.len));
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+#[derive(Debug)]
+pub(crate) struct Segment {
+    number: u64,
+    size: u64,
+    /// None for one that is only kept for followers.
+    file: Option<Arc<dyn File>>,
+    region: Arc<Region>,
+    /// References to `region` that the segment itself brings with it: more mean that somebody looks at its bytes.
+    own_references: usize,
+    map: Option<Arc<dyn WriteMap>>,
+    fresh: bool,
+    first_seq: AtomicU64,
+    stored_to: AtomicBool,
+    sync_failed: AtomicBool,
+}
+
+impl Segment {
+    /// A prepared file of this opening, to be written into.
+    pub(super) fn fresh(number: u64, size: u64, file: Arc<dyn File>, how: LogWrite) -> Result<Segment> {
+        let (region, map) = match how {
+            LogWrite::Mapped => {
+                let map = file.map_writable(size)?;
+                (Arc::clone(map.region()), Some(map))
+            }
+            LogWrite::Written => (file.map(size)?, None),
+        };
+        let own_references = Arc::strong_count(&region);
+        Ok(Segment::new(number, size, Some(file), region, own_references, map, true))
+    }
+
+    /// A file that an earlier opening wrote, for reading. `len` is what the directory says.
+    pub(super) fn replayed(vfs: &dyn Vfs, directory: &Path, number: u64) -> Result<Segment> {
+        let file = vfs.open(&directory.join(segment_file_name(number)), OpenMode::Read)?;
+        let size = file.len()?;
+        let region = if size == 0 { Region::anonymous(0)? } else { file.map(size)? };
+        Ok(Segment::new(number, size, Some(file), region, 0, None, false))
+    }
+
+    /// A file that recovery has no use for; followers open it themselves.
+    pub(super) fn retained(number: u64, size: u64, no_bytes: &Arc<Region>) -> Segment {
+        Segment::new(number, size, None, Arc::clone(no_bytes), 0, None, false)
+    }
+
+    fn new(
+        number: u64,
+        size: u64,
+        file: Option<Arc<dyn File>>,
+        region: Arc<Region>,
+        own_references: usize,
+        map: Option<Arc<dyn WriteMap>>,
+        fresh: bool,
+    ) -> Segment {
+        Segment {
+            number,
+            size,
+            file,
+            region,
+            own_references,
+            map,
+            fresh,
+            first_seq: AtomicU64::new(0),
+            stored_to: AtomicBool::new(false),
+            sync_failed: AtomicBool::new(false),
+        }
+    }
+
+    /// The same file, renamed, for another round.
+    pub(super) fn reborn(self, number: u64) -> Segment {
+        Segment::new(number, self.size, self.file, self.region, self.own_references, self.map, true)
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Bytes of the file.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The mapped bytes. Empty for a segment that is only kept for followers.
+    pub(crate) fn region(&self) -> &Arc<Region> {
+        &self.region
+    }
+
+    pub(super) fn file(&self) -> Option<&Arc<dyn File>> {
+        self.file.as_ref()
+    }
+
+    pub(super) fn map(&self) -> Option<&Arc<dyn WriteMap>> {
+        self.map.as_ref()
+    }
+
+    /// Made in this opening: only such segments are written into, and recycled.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Seq of the frame at offset 0, 0 while unknown.
+    pub(crate) fn first_seq(&self) -> u64 {
+        self.first_seq.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_first_seq(&self, seq: u64) {
+        self.first_seq.store(seq, Ordering::Release);
+    }
+
+    /// Whether frames were copied into the map: then preparing the next segment's pages pays.
+    pub(super) fn was_stored_to(&self) -> bool {
+        self.stored_to.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_stored_to(&self) {
+        if !self.was_stored_to() {
+            self.stored_to.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether nobody but the owner of this segment can see or sync its bytes, and no sync of them ever failed.
+    pub(super) fn is_reusable(&self) -> bool {
+        self.fresh
+            && Arc::strong_count(&self.region) <= self.own_references
+            && !self.sync_failed.load(Ordering::Acquire)
+    }
+
+    /// Makes what was written into the segment so far durable. After one failure it fails for good: the kernel
+    /// forgets which pages never reached the disk, so a later success would prove nothing.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        if self.sync_failed.load(Ordering::Acquire) {
+            return Err(Error::Poisoned { what: "an earlier sync of the log failed".into() });
+        }
+        file.sync().inspect_err(|_| self.sync_failed.store(true, Ordering::Release))
+    }
+}

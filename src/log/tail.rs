@@ -1,0 +1,374 @@
+//! Follows the log through its files, within the writing process and in others alike: commits in order, each checked,
+//! from a given seq on.
+//!
+//! A reader holds no lock and holds back nothing. It maps one segment at a time; a segment that was released under it
+//! stays readable until it is recycled, and then its frames fail the seed of the number they are looked for under. One
+//! thread at a time per reader.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    inspect::{frame_behind, header_at, unchecked_header_at, CheckedHeader},
+    segment::{segment_display_name, segment_file_name, segment_files},
+};
+use crate::{
+    error::{Error, Result},
+    format::{
+        bytes::{to_u64, to_usize},
+        frame::{Frame, FrameHeader, FrameSeed, HEADER_BYTES},
+    },
+    vfs::{File, OpenMode, Region, Vfs},
+};
+
+/// A whole frame, checked, in memory of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct TailFrame {
+    header: FrameHeader,
+    bytes: Vec<u8>,
+    /// Where assigned section, commands and image end and start.
+    assigned_end: usize,
+    commands_end: usize,
+    image_start: usize,
+}
+
+impl TailFrame {
+    fn new(seed: &FrameSeed, bytes: Vec<u8>) -> Option<TailFrame> {
+        let frame = Frame::decode(seed, &bytes)?;
+        let header = frame.header;
+        let assigned_end = HEADER_BYTES.checked_add(frame.assigned.len())?;
+        let commands_end = assigned_end.checked_add(frame.commands.len())?;
+        let image_start = to_usize(frame.image_offset)?;
+        Some(TailFrame { header, bytes, assigned_end, commands_end, image_start })
+    }
+
+    pub(crate) fn header(&self) -> &FrameHeader {
+        &self.header
+    }
+
+    pub(crate) fn assigned(&self) -> &[u8] {
+        self.bytes.get(HEADER_BYTES..self.assigned_end).unwrap_or_default()
+    }
+
+    pub(crate) fn commands(&self) -> &[u8] {
+        self.bytes.get(self.assigned_end..self.commands_end).unwrap_or_default()
+    }
+
+    pub(crate) fn image(&self) -> &[u8] {
+        self.bytes.get(self.image_start..).unwrap_or_default()
+    }
+}
+
+/// Seq of the oldest commit in the log; `None` where there is none.
+pub(crate) fn first_seq(
+    vfs: &Arc<dyn Vfs>,
+    directory: &Path,
+    uuid: [u8; 16],
+    first_segment: u64,
+) -> Result<Option<u64>> {
+    Ok(live_segments(vfs.as_ref(), directory, uuid, first_segment)?.first().map(|first| first.header.seq))
+}
+
+/// A segment as its first frame describes it.
+#[derive(Debug, Clone, Copy)]
+struct First {
+    number: u64,
+    header: FrameHeader,
+}
+
+/// Those segments, oldest first, whose frames count. What a crash left behind a cut-off tail doesn't: the opening after
+/// it started again at a seq no higher, in a later segment.
+fn live_segments(vfs: &dyn Vfs, directory: &Path, uuid: [u8; 16], first_segment: u64) -> Result<Vec<First>> {
+    let mut live: Vec<First> = Vec::new();
+    for (number, _) in segment_files(vfs, directory)? {
+        if number < first_segment {
+            continue;
+        }
+        if let Some(checked) = first_header(vfs, directory, uuid, number)? {
+            while live.pop_if(|earlier| earlier.header.seq >= checked.header.seq).is_some() {}
+            live.push(First { number, header: checked.header });
+        }
+    }
+    Ok(live)
+}
+
+/// The header at the start of a segment file, read without a map; `None` if there is none, or no such file any more.
+fn first_header(vfs: &dyn Vfs, directory: &Path, uuid: [u8; 16], number: u64) -> Result<Option<CheckedHeader>> {
+    let Some(file) = open(vfs, directory, number)? else { return Ok(None) };
+    let size = file.len()?;
+    let mut head = [0; HEADER_BYTES];
+    if size < to_u64(HEADER_BYTES) {
+        return Ok(None);
+    }
+    file.read_at(0, &mut head)?;
+    let Some((header, crc)) = FrameHeader::decode_unchecked(&head) else { return Ok(None) };
+    let Some(frame_len) = header.frame_len().filter(|len| *len <= size) else { return Ok(None) };
+    let Some(assigned_len) = to_usize(u64::from(header.assigned_len)) else { return Ok(None) };
+    let mut assigned = vec![0; assigned_len];
+    file.read_at(to_u64(HEADER_BYTES), &mut assigned)?;
+    let seed = FrameSeed { uuid, segment: number };
+    Ok((header.encode(&seed, &assigned).1 == crc).then_some(CheckedHeader { header, crc, frame_len }))
+}
+
+/// `None` if the file is gone.
+fn open(vfs: &dyn Vfs, directory: &Path, number: u64) -> Result<Option<Arc<dyn File>>> {
+    let path = directory.join(segment_file_name(number));
+    match vfs.open(&path, OpenMode::Read) {
+        Ok(file) => Ok(Some(file)),
+        Err(Error::Io { os_code: libc::ENOENT, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Where in the log a reader stands.
+#[derive(Debug)]
+struct Place {
+    number: u64,
+    region: Arc<Region>,
+    offset: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct TailReader {
+    vfs: Arc<dyn Vfs>,
+    directory: PathBuf,
+    uuid: [u8; 16],
+    /// None while the log has no frame at all.
+    place: Option<Place>,
+    first_segment: u64,
+    /// Seq of the frame at the place.
+    expected: u64,
+    /// Header CRC and epoch of the frame before it; `None` at the start of the log.
+    previous: Option<(u32, u64)>,
+    /// First seq to give out: frames before it are only followed.
+    wanted: u64,
+    /// What the frame before `wanted` must have as its epoch, unless 0.
+    wanted_epoch: u64,
+    /// Frames up to here were durable once, so a header alone proves them.
+    proven_seq: u64,
+    scratch: Vec<u8>,
+}
+
+impl TailReader {
+    /// A reader whose first frame is that of `seq`. `NotFound` if the log doesn't reach back to it, or not far enough
+    /// to tell the epoch of the commit before; `Conflict` if that isn't `epoch` (0: any).
+    pub(crate) fn open(
+        vfs: Arc<dyn Vfs>,
+        directory: PathBuf,
+        uuid: [u8; 16],
+        first_segment: u64,
+        seq: u64,
+        epoch: u64,
+    ) -> Result<TailReader> {
+        let live = live_segments(vfs.as_ref(), &directory, uuid, first_segment)?;
+        let mut reader = TailReader {
+            vfs,
+            directory,
+            uuid,
+            place: None,
+            first_segment,
+            expected: seq,
+            previous: None,
+            wanted: seq,
+            wanted_epoch: epoch,
+            proven_seq: live.iter().map(|first| first.header.durable_seq).max().unwrap_or(0),
+            scratch: Vec::new(),
+        };
+        if let Some(first) = reader.start_of(&live)? {
+            reader.enter(first.number)?.ok_or(Error::NotFound)?;
+            reader.expected = first.header.seq;
+            if reader.skip_to_wanted(u64::MAX)? {
+                reader.check_epoch(None)?;
+            }
+        }
+        Ok(reader)
+    }
+
+    /// The segment to start in: it has the frame before the wanted one, and it is proven that its first frame counts.
+    /// From there to the wanted frame every link is checked.
+    fn start_of(&self, live: &[First]) -> Result<Option<First>> {
+        let Some(oldest) = live.first() else { return Ok(None) };
+        if oldest.header.seq > self.wanted {
+            return Err(Error::NotFound);
+        }
+        let start = live.iter().rev().find(|first| {
+            first.header.seq < self.wanted && first.header.seq <= self.proven_seq
+        });
+        Ok(Some(*start.unwrap_or(oldest)))
+    }
+
+    /// The next frame, or `None` if it isn't there yet or its seq is above `limit_seq`: what is published, or
+    /// `u64::MAX` in another process. `NotFound` once the log was released past the reader.
+    pub(crate) fn poll(&mut self, limit_seq: u64) -> Result<Option<TailFrame>> {
+        if !self.skip_to_wanted(limit_seq)? {
+            return Ok(None);
+        }
+        let Some(checked) = self.find(limit_seq)? else { return Ok(None) };
+        let Some(place) = &self.place else { return Ok(None) };
+        let mut bytes = vec![0; to_usize(checked.frame_len).ok_or_else(|| Error::too_large("a frame"))?];
+        let seed = FrameSeed { uuid: self.uuid, segment: place.number };
+        place
+            .region
+            .copy_to(place.offset, &mut bytes)
+            .ok_or_else(|| Error::internal("a checked frame lies outside its segment"))?;
+        // The header held a moment ago; the payload may not be there yet, or the segment is just being recycled.
+        let Some(frame) = TailFrame::new(&seed, bytes) else {
+            self.check_passed_over(limit_seq)?;
+            return Ok(None);
+        };
+        if frame.header.seq == self.wanted {
+            self.check_epoch(Some(&frame.header))?;
+        }
+        self.pass(&checked);
+        Ok(Some(frame))
+    }
+
+    /// Goes as far towards the wanted frame as the log allows now; true once it comes next.
+    fn skip_to_wanted(&mut self, limit_seq: u64) -> Result<bool> {
+        loop {
+            if self.place.is_some() && self.expected >= self.wanted {
+                return Ok(self.expected <= limit_seq);
+            }
+            let Some(checked) = self.find(limit_seq)? else { return Ok(false) };
+            if checked.header.seq >= self.wanted {
+                return Ok(true);
+            }
+            if self.expected > self.proven_seq && !self.payload_holds(&checked) {
+                self.check_passed_over(limit_seq)?;
+                return Ok(false);
+            }
+            self.pass(&checked);
+        }
+    }
+
+    fn payload_holds(&mut self, checked: &CheckedHeader) -> bool {
+        let Some(place) = &self.place else { return false };
+        frame_behind(&place.region, place.offset, checked, &mut self.scratch).is_some()
+    }
+
+    /// The checked header that goes on with the chain, the reader moved to its segment; `None` if it is yet to come.
+    fn find(&mut self, limit_seq: u64) -> Result<Option<CheckedHeader>> {
+        if self.place.is_some() && self.expected > limit_seq {
+            return Ok(None);
+        }
+        if let Some(checked) = self.look()? {
+            return Ok(Some(checked));
+        }
+        match self.check_passed_over(limit_seq) {
+            Ok(()) => Ok(None),
+            // A writer in another process may have gone on, and released, between the two looks. What was there
+            // before the second one is found by it.
+            Err(error) => self.look()?.map_or(Err(error), |checked| Ok(Some(checked))),
+        }
+    }
+
+    fn look(&mut self) -> Result<Option<CheckedHeader>> {
+        if let Some(checked) = self.here() {
+            return Ok(Some(checked));
+        }
+        let after = self.place.as_ref().map_or(self.first_segment, |place| place.number.saturating_add(1));
+        for (number, _) in segment_files(self.vfs.as_ref(), &self.directory)? {
+            if number < after {
+                continue;
+            }
+            let Some(first) = first_header(self.vfs.as_ref(), &self.directory, self.uuid, number)? else { continue };
+            self.proven_seq = self.proven_seq.max(first.header.durable_seq);
+            if self.place.is_none() {
+                if first.header.seq > self.wanted {
+                    return Err(Error::NotFound);
+                }
+                // The log's first frame has come: whatever it is, the reader goes on from there.
+                self.expected = first.header.seq;
+            }
+            if self.goes_on_with(&first.header) && self.enter(number)?.is_some() {
+                return Ok(self.here());
+            }
+        }
+        Ok(None)
+    }
+
+    fn here(&mut self) -> Option<CheckedHeader> {
+        let place = self.place.as_ref()?;
+        let seed = FrameSeed { uuid: self.uuid, segment: place.number };
+        let checked = header_at(&place.region, &seed, place.offset, &mut self.scratch)?;
+        self.goes_on_with(&checked.header).then_some(checked)
+    }
+
+    fn goes_on_with(&self, header: &FrameHeader) -> bool {
+        header.seq == self.expected
+            && self.previous.is_none_or(|(crc, epoch)| header.previous_crc == crc && header.epoch >= epoch)
+    }
+
+    /// Maps a segment and stands at its start; `None` if the file is gone.
+    fn enter(&mut self, number: u64) -> Result<Option<()>> {
+        let Some(file) = open(self.vfs.as_ref(), &self.directory, number)? else { return Ok(None) };
+        let region = file.map(file.len()?)?;
+        self.place = Some(Place { number, region, offset: 0 });
+        Ok(Some(()))
+    }
+
+    fn pass(&mut self, checked: &CheckedHeader) {
+        if let Some(place) = &mut self.place {
+            place.offset = place.offset.saturating_add(checked.frame_len);
+        }
+        self.previous = Some((checked.crc, checked.header.epoch));
+        self.proven_seq = self.proven_seq.max(checked.header.durable_seq);
+        self.expected = checked.header.seq.saturating_add(1);
+    }
+
+    /// Whether the follower's history is this log's. Without the frame before the wanted one, the wanted one tells.
+    fn check_epoch(&self, wanted: Option<&FrameHeader>) -> Result<()> {
+        if self.wanted_epoch == 0 {
+            return Ok(());
+        }
+        match (self.previous, wanted) {
+            (Some((_, epoch)), _) if epoch == self.wanted_epoch => Ok(()),
+            (Some((_, epoch)), _) => Err(Error::Conflict {
+                what: format!(
+                    "commit {} has epoch {epoch} in this log, not {}: the follower knows commits that a crash undid",
+                    self.wanted.saturating_sub(1),
+                    self.wanted_epoch
+                )
+                .into(),
+            }),
+            // One opening has one history, so a frame of the same epoch has the same past.
+            (None, Some(header)) if header.epoch == self.wanted_epoch || header.seq == 1 => Ok(()),
+            (None, Some(_)) => Err(Error::NotFound),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Fails if the frame that should come next won't: the log was released past it, or it is damaged.
+    fn check_passed_over(&mut self, limit_seq: u64) -> Result<()> {
+        let published = self.expected <= limit_seq && limit_seq != u64::MAX;
+        let Some(place) = &self.place else {
+            return if published { Err(Error::NotFound) } else { Ok(()) };
+        };
+        let (number, offset) = (place.number, place.offset);
+        let begun = unchecked_header_at(&place.region, offset).is_some_and(|(header, _, _)| header.seq == self.expected);
+        if self.vfs.entry_kind(&self.directory.join(segment_file_name(number)))?.is_none() {
+            return Err(Error::NotFound);
+        }
+        if !published && self.expected > self.proven_seq {
+            return Ok(());
+        }
+        if let Some(checked) = self.here() {
+            if self.payload_holds(&checked) {
+                return Ok(());
+            }
+        }
+        if begun {
+            return Err(Error::Corrupt {
+                file: segment_display_name(number),
+                offset,
+                what: "a frame that is kept for followers fails its check".into(),
+                first_seq: self.expected,
+                last_seq: self.expected,
+            });
+        }
+        // A hole that recovery got past by way of a checkpoint: the log as a follower needs it begins behind it.
+        Err(Error::NotFound)
+    }
+}

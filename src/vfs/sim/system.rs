@@ -1,0 +1,200 @@
+//! The simulated disk as a [`Vfs`].
+
+use std::{path::Path, sync::Arc};
+
+use super::{
+    content::Content,
+    directory::Directory,
+    disk::{refused, Node},
+    file::{Handle, SimFile},
+    Operation, SimVfs,
+};
+use crate::{
+    error::Result,
+    vfs::{DirectoryEntry, EntryKind, File, OpenMode, Vfs},
+};
+
+impl Vfs for SimVfs {
+    fn open(&self, path: &Path, mode: OpenMode) -> Result<Arc<dyn File>> {
+        let mut state = self.disk.lock();
+        let inode = if mode == OpenMode::CreateNew {
+            let fail = |os_code| refused(Operation::Create, path, os_code);
+            state.begin(Operation::Create, path)?;
+            let (parent, name) = state.resolve_parent(path).map_err(fail)?;
+            if state
+                .directory(parent)
+                .is_some_and(|directory| directory.get(&name).is_some())
+            {
+                return Err(fail(libc::EEXIST));
+            }
+            state.add(parent, &name, Node::File(Content::default()))
+        } else {
+            state.begin(Operation::Open, path)?;
+            let inode = state
+                .resolve(path)
+                .map_err(|os_code| refused(Operation::Open, path, os_code))?;
+            if state.directory(inode).is_some() {
+                return Err(refused(Operation::Open, path, libc::EISDIR));
+            }
+            inode
+        };
+        let description = state.open(inode);
+        let handle = Handle::new(Arc::clone(&self.disk), inode, description, path);
+        Ok(Arc::new(SimFile::new(handle, mode != OpenMode::Read)))
+    }
+
+    fn create_directory(&self, path: &Path) -> Result<()> {
+        let fail = |os_code| refused(Operation::CreateDirectory, path, os_code);
+        let mut state = self.disk.lock();
+        state.begin(Operation::CreateDirectory, path)?;
+        let (parent, name) = state.resolve_parent(path).map_err(fail)?;
+        if state
+            .directory(parent)
+            .is_some_and(|directory| directory.get(&name).is_some())
+        {
+            return Err(fail(libc::EEXIST));
+        }
+        state.add(parent, &name, Node::Directory(Directory::default()));
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        let fail = |os_code| refused(Operation::Rename, from, os_code);
+        let mut state = self.disk.lock();
+        state.begin(Operation::Rename, from)?;
+        let source = state.resolve(from).map_err(fail)?;
+        let (parent, from_name) = state.resolve_parent(from).map_err(fail)?;
+        let (to_parent, to_name) = state.resolve_parent(to).map_err(fail)?;
+        if parent != to_parent {
+            return Err(fail(libc::EXDEV));
+        }
+        if let Ok(target) = state.resolve(to) {
+            match (state.directory(source), state.directory(target)) {
+                _ if source == target => return Ok(()),
+                (None, Some(_)) => return Err(fail(libc::EISDIR)),
+                (Some(_), None) => return Err(fail(libc::ENOTDIR)),
+                (Some(_), Some(target)) if !target.names().is_empty() => return Err(fail(libc::ENOTEMPTY)),
+                _ => {}
+            }
+        }
+        if let Some(directory) = state.directory_mut(parent) {
+            directory.rename(&from_name, &to_name);
+        }
+        Ok(())
+    }
+
+    fn unlink(&self, path: &Path) -> Result<()> {
+        let fail = |os_code| refused(Operation::Unlink, path, os_code);
+        let mut state = self.disk.lock();
+        state.begin(Operation::Unlink, path)?;
+        let inode = state.resolve(path).map_err(fail)?;
+        if state.directory(inode).is_some() {
+            return Err(fail(libc::EISDIR));
+        }
+        let (parent, name) = state.resolve_parent(path).map_err(fail)?;
+        if let Some(directory) = state.directory_mut(parent) {
+            directory.remove(&name);
+        }
+        Ok(())
+    }
+
+    fn remove_directory(&self, path: &Path) -> Result<()> {
+        let fail = |os_code| refused(Operation::RemoveDirectory, path, os_code);
+        let mut state = self.disk.lock();
+        state.begin(Operation::RemoveDirectory, path)?;
+        let inode = state.resolve(path).map_err(fail)?;
+        let (parent, name) = state.resolve_parent(path).map_err(fail)?;
+        match state.directory(inode) {
+            None => return Err(fail(libc::ENOTDIR)),
+            Some(directory) if !directory.names().is_empty() => return Err(fail(libc::ENOTEMPTY)),
+            Some(_) => {}
+        }
+        if let Some(directory) = state.directory_mut(parent) {
+            directory.remove(&name);
+        }
+        Ok(())
+    }
+
+    fn list(&self, directory: &Path) -> Result<Vec<DirectoryEntry>> {
+        let fail = |os_code| refused(Operation::Open, directory, os_code);
+        let mut state = self.disk.lock();
+        state.begin(Operation::Open, directory)?;
+        let inode = state.resolve(directory).map_err(fail)?;
+        let names = state.directory(inode).ok_or_else(|| fail(libc::ENOTDIR))?.names();
+        Ok(names
+            .iter()
+            .map(|(name, inode)| match state.content(*inode) {
+                Ok(content) => DirectoryEntry {
+                    name: name.clone(),
+                    kind: EntryKind::File,
+                    len: content.len(),
+                },
+                Err(_) => DirectoryEntry {
+                    name: name.clone(),
+                    kind: EntryKind::Directory,
+                    len: 0,
+                },
+            })
+            .collect())
+    }
+
+    fn entry_kind(&self, path: &Path) -> Result<Option<EntryKind>> {
+        let mut state = self.disk.lock();
+        state.begin(Operation::Open, path)?;
+        match state.resolve(path) {
+            Ok(inode) if state.directory(inode).is_some() => Ok(Some(EntryKind::Directory)),
+            Ok(_) => Ok(Some(EntryKind::File)),
+            Err(libc::ENOENT) => Ok(None),
+            Err(os_code) => Err(refused(Operation::Open, path, os_code)),
+        }
+    }
+
+    /// When it fails, the changes stay volatile, and a later sync can make them durable: file systems write names to
+    /// a journal, and stop altogether when that fails, rather than forget.
+    fn sync_directory(&self, directory: &Path) -> Result<()> {
+        let fail = |os_code| refused(Operation::SyncDirectory, directory, os_code);
+        let mut state = self.disk.lock();
+        state.begin(Operation::SyncDirectory, directory)?;
+        let inode = state.resolve(directory).map_err(fail)?;
+        state
+            .directory_mut(inode)
+            .ok_or_else(|| fail(libc::ENOTDIR))?
+            .sync();
+        state.forget_unreachable();
+        Ok(())
+    }
+
+    fn map_is_safe(&self, directory: &Path) -> Result<bool> {
+        let mut state = self.disk.lock();
+        state.begin(Operation::Open, directory)?;
+        state
+            .resolve(directory)
+            .map_err(|os_code| refused(Operation::Open, directory, os_code))?;
+        Ok(true)
+    }
+
+    fn random(&self, buffer: &mut [u8]) -> Result<()> {
+        let mut state = self.disk.lock();
+        for part in buffer.chunks_mut(8) {
+            let bytes = state.random.next().to_le_bytes();
+            part.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        }
+        Ok(())
+    }
+
+    /// One more with every call.
+    fn now_us(&self) -> u64 {
+        let mut state = self.disk.lock();
+        state.clock_us += 1;
+        state.clock_us
+    }
+
+    fn disk_bytes(&self, path: &Path) -> Result<u64> {
+        let mut state = self.disk.lock();
+        state.begin(Operation::Open, path)?;
+        let inode = state
+            .resolve(path)
+            .map_err(|os_code| refused(Operation::Open, path, os_code))?;
+        Ok(state.content(inode).map_or(0, Content::allocated_bytes))
+    }
+}
