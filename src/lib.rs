@@ -1,8 +1,12 @@
 //! sarsen: an embedded store that keeps blocks, memories, key-value pairs and streams behind one log and one
 //! atomic commit. See `docs/ARCHITECTURE.md` for how it works and `include/sarsen.h` for the C API.
 
+mod blocks;
+mod engine;
 mod error;
 mod format;
+mod index;
+mod log;
 mod vfs;
 
 pub use error::{Error, Result};

@@ -333,3 +333,7 @@ impl Engine {
         self.group.poison(error.clone());
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -107,11 +107,7 @@ impl Engine {
         };
         let how = if always_written { LogWrite::Written } else { LogWrite::Mapped };
         // An opening starts a segment of its own, above every number that a file has or had.
-        let used = recovered.segments.iter().any(|segment| segment.number() == recovered.position.segment);
-        let next_segment = recovered
-            .highest_segment
-            .saturating_add(1)
-            .max(recovered.position.segment.saturating_add(u64::from(used)));
+        let next_segment = recovered.highest_segment.max(recovered.position.segment).saturating_add(1);
         let supply = Supply::new(Arc::clone(&vfs), root.join(LOG_NAME), next_segment, how, MOST_SEGMENT_BYTES);
 
         let next_chunk = Arc::new(AtomicU32::new(recovered.next_chunk));
@@ -294,12 +290,15 @@ impl Engine {
         let (position, segments) = {
             let mut append = lock(&self.append);
             let previous_crc = append.appender.position().previous_crc;
-            let segment = self.supply.next_number();
-            (LogPosition { segment, offset: 0, previous_crc }, append.appender.release_before(u64::MAX))
+            // Whatever comes next is in a segment above this one.
+            let segment = self.supply.next_number().saturating_sub(1);
+            let mut segments = append.appender.release_before(u64::MAX);
+            segments.extend(append.appender.segments());
+            (LogPosition { segment, offset: 0, previous_crc }, segments)
         };
         let generation = self.edit_manifest(|manifest| {
             manifest.log = position;
-            manifest.first_segment = position.segment;
+            manifest.first_segment = position.segment.saturating_add(1);
         })?;
         if !self.readers.needed_below(generation)? {
             for segment in segments {
@@ -452,7 +451,7 @@ pub(crate) fn empty_manifest(uuid: [u8; 16], chunk_bytes: u64) -> Manifest {
         generation: 0,
         checkpoint_seq: 0,
         durable_seq: 0,
-        log: LogPosition { segment: 1, offset: 0, previous_crc: 0 },
+        log: LogPosition::default(),
         first_segment: 1,
         chunk_bytes,
         next_chunk: 1,

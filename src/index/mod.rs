@@ -18,6 +18,8 @@ mod merged;
 mod page;
 mod part;
 mod part_cursor;
+mod part_format;
+mod part_map;
 mod part_verify;
 mod part_writer;
 mod plan;

@@ -32,6 +32,8 @@ pub(crate) struct ReplayStart {
     pub(crate) checkpoint_seq: u64,
     pub(crate) epoch: u64,
     pub(crate) durable_seq: u64,
+    /// Commits above this one are left out, whatever the log has.
+    pub(crate) limit: u64,
 }
 
 /// How far the log goes, and what that is worth.
@@ -102,6 +104,9 @@ pub(crate) fn replay(
     // The seq at which the bytes behind the stop were already looked at.
     let mut looked_at = 0;
     let evidence = loop {
+        if chain.expected > start.limit {
+            break Behind::default();
+        }
         if let Some((segment, offset, checked)) = next_frame(&segments, uuid, &position, &chain, &mut scratch) {
             if let Some(frame) = frame_behind(segment.region(), offset, &checked, &mut scratch) {
                 apply(&frame, segment, offset)?;
@@ -167,8 +172,9 @@ fn open_segments(
     Ok(segments)
 }
 
-/// The header that goes on with the chain: at the position, or else at the start of a later segment. An opening starts
-/// a segment of its own, so the next one need not be the one with the next number.
+/// The header that goes on with the chain: at the position, or at the start of a later segment. An opening starts a
+/// segment of its own, so the next one need not be the one with the next number. Where an opening went on behind a
+/// commit that an earlier one had gone on from as well, the later epoch counts: the other was never durable.
 fn next_frame<'a>(
     segments: &'a [Arc<Segment>],
     uuid: [u8; 16],
@@ -176,12 +182,22 @@ fn next_frame<'a>(
     chain: &Chain,
     scratch: &mut Vec<u8>,
 ) -> Option<(&'a Arc<Segment>, u64, CheckedHeader)> {
-    segments.iter().filter(|segment| segment.number() >= position.segment).find_map(|segment| {
+    let mut best: Option<(&Arc<Segment>, u64, CheckedHeader)> = None;
+    for segment in segments.iter().filter(|segment| segment.number() >= position.segment) {
         let offset = if segment.number() == position.segment { position.offset } else { 0 };
+        let newest = best.as_ref().map_or(0, |(_, _, checked)| checked.header.epoch);
+        match unchecked_header_at(segment.region(), offset) {
+            Some((header, ..)) if chain.goes_on_with(&header) && header.epoch > newest => {}
+            _ => continue,
+        }
         let seed = FrameSeed { uuid, segment: segment.number() };
-        let checked = header_at(segment.region(), &seed, offset, scratch)?;
-        chain.goes_on_with(&checked.header).then_some((segment, offset, checked))
-    })
+        if let Some(checked) = header_at(segment.region(), &seed, offset, scratch) {
+            if chain.goes_on_with(&checked.header) {
+                best = Some((segment, offset, checked));
+            }
+        }
+    }
+    best
 }
 
 #[derive(Debug, Default)]

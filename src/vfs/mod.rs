@@ -77,7 +77,7 @@ pub(crate) trait Vfs: Send + Sync + Debug {
     fn open(&self, path: &Path, mode: OpenMode) -> Result<Arc<dyn File>>;
     /// Mode 0700. Fails if it exists.
     fn create_directory(&self, path: &Path) -> Result<()>;
-    /// Atomic; replaces `to` if it exists. Only within one directory, which is all the simulation knows.
+    /// Atomic; replaces `to` if it exists.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
     fn unlink(&self, path: &Path) -> Result<()>;
     /// Removes an empty directory.

@@ -14,13 +14,14 @@ impl Disk {
         // One crash in four treats all files alike: everything lost, everything kept and the like do occur.
         let same_for_all = choice.chance(1, 4).then(|| Survival::choose(&mut choice));
         let mut found = state.properties(seed ^ state.random.clone().next());
+        found.names = state.names.crashed(&mut choice);
         for (number, inode) in &state.inodes {
             let node = match &inode.node {
                 Node::File(content) => {
                     let survival = same_for_all.unwrap_or_else(|| Survival::choose(&mut choice));
                     Node::File(content.crashed(survival, &mut choice))
                 }
-                Node::Directory(directory) => Node::Directory(directory.crashed(&mut choice)),
+                Node::Directory => Node::Directory,
             };
             found.inodes.insert(*number, Inode::of(node));
         }
@@ -32,13 +33,14 @@ impl Disk {
     pub(super) fn restarted(&self) -> Disk {
         let state = self.lock();
         let mut found = state.properties(state.random.clone().next());
+        found.names = state.names.clone();
         for (number, inode) in &state.inodes {
             let node = match &inode.node {
                 // There is no memory for a copy: the machine itself is at its end, and so is the test.
                 Node::File(content) => {
                     Node::File(content.copy(state.reserve).unwrap_or_else(|_| Content::default()))
                 }
-                Node::Directory(directory) => Node::Directory(directory.clone()),
+                Node::Directory => Node::Directory,
             };
             found.inodes.insert(*number, Inode::of(node));
         }

@@ -4,7 +4,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ffi::{OsStr, OsString},
     io,
     path::{Component, Path},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -12,7 +11,7 @@ use std::{
 
 use super::{
     content::{Content, BLOCK},
-    directory::Directory,
+    names::{Entries, Names, Place},
     Fault, FaultKind, Operation, Random, POWER_LOSS,
 };
 use crate::{
@@ -48,7 +47,7 @@ impl Disk {
 #[derive(Debug)]
 pub(super) enum Node {
     File(Content),
-    Directory(Directory),
+    Directory,
 }
 
 /// Locks on a file, each by the number of the open file description that has it.
@@ -86,6 +85,7 @@ struct Armed {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) inodes: BTreeMap<u64, Inode>,
+    pub(super) names: Names,
     pub(super) next_inode: u64,
     next_description: u64,
     /// For `Vfs::random` alone, so that write-back doesn't change what a store is called.
@@ -106,8 +106,11 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(seed: u64) -> State {
+        let mut names = Names::default();
+        names.add_directory(ROOT);
         State {
-            inodes: BTreeMap::from([(ROOT, Inode::of(Node::Directory(Directory::default())))]),
+            inodes: BTreeMap::from([(ROOT, Inode::of(Node::Directory))]),
+            names,
             next_inode: ROOT + 1,
             next_description: 1,
             random: Random(seed),
@@ -215,7 +218,7 @@ impl State {
             .values_mut()
             .filter_map(|inode| match &mut inode.node {
                 Node::File(content) => Some(content),
-                Node::Directory(_) => None,
+                Node::Directory => None,
             });
         if let Some(content) = contents.nth(chosen) {
             content.write_back(&mut self.write_back_random);
@@ -237,11 +240,8 @@ impl State {
             match component {
                 Component::RootDir | Component::CurDir => {}
                 Component::Normal(name) => {
-                    at = self
-                        .directory(at)
-                        .ok_or(libc::ENOTDIR)?
-                        .get(name)
-                        .ok_or(libc::ENOENT)?;
+                    let entries = self.names.entries(at).ok_or(libc::ENOTDIR)?;
+                    at = *entries.get(name).ok_or(libc::ENOENT)?;
                 }
                 Component::ParentDir | Component::Prefix(_) => return Err(libc::EINVAL),
             }
@@ -249,27 +249,19 @@ impl State {
         Ok(at)
     }
 
-    /// The directory that `path` is in, and its name there.
-    pub(super) fn resolve_parent(&self, path: &Path) -> std::result::Result<(u64, OsString), i32> {
-        let name = path.file_name().ok_or(libc::EINVAL)?;
-        let parent = self.resolve(path.parent().unwrap_or_else(|| Path::new("/")))?;
-        self.directory(parent)
-            .map(|_| (parent, name.to_owned()))
+    /// The directory that `path` is in, which exists, and its name there.
+    pub(super) fn place(&self, path: &Path) -> std::result::Result<Place, i32> {
+        let name = path.file_name().ok_or(libc::EINVAL)?.to_owned();
+        let directory = self.resolve(path.parent().unwrap_or_else(|| Path::new("/")))?;
+        self.names
+            .entries(directory)
+            .map(|_| Place { directory, name })
             .ok_or(libc::ENOTDIR)
     }
 
-    pub(super) fn directory(&self, inode: u64) -> Option<&Directory> {
-        match &self.inodes.get(&inode)?.node {
-            Node::Directory(directory) => Some(directory),
-            Node::File(_) => None,
-        }
-    }
-
-    pub(super) fn directory_mut(&mut self, inode: u64) -> Option<&mut Directory> {
-        match &mut self.inodes.get_mut(&inode)?.node {
-            Node::Directory(directory) => Some(directory),
-            Node::File(_) => None,
-        }
+    /// What the directory `inode` holds; `None` if it is a file.
+    pub(super) fn entries(&self, inode: u64) -> Option<&Entries> {
+        self.names.entries(inode)
     }
 
     pub(super) fn content(&self, inode: u64) -> Result<&Content> {
@@ -286,15 +278,19 @@ impl State {
         }
     }
 
-    /// A new inode under `name`, which nothing has yet.
-    pub(super) fn add(&mut self, parent: u64, name: &OsStr, node: Node) -> u64 {
+    /// A new inode at `place`, or EEXIST.
+    pub(super) fn add(&mut self, place: Place, node: Node) -> std::result::Result<u64, i32> {
+        if self.names.get(place.directory, &place.name).is_some() {
+            return Err(libc::EEXIST);
+        }
         let inode = self.next_inode;
         self.next_inode += 1;
-        self.inodes.insert(inode, Inode::of(node));
-        if let Some(directory) = self.directory_mut(parent) {
-            directory.add(name, inode);
+        if matches!(node, Node::Directory) {
+            self.names.add_directory(inode);
         }
-        inode
+        self.inodes.insert(inode, Inode::of(node));
+        self.names.add(place, inode);
+        Ok(inode)
     }
 
     /// The number of a new open file description of `inode`.
@@ -326,7 +322,10 @@ impl State {
     }
 
     pub(super) fn used_bytes(&self) -> u64 {
-        let mut counted = self.reachable(|directory| directory.names().values().copied().collect());
+        let mut counted = self.reachable(|directory| match self.names.entries(directory) {
+            Some(entries) => entries.values().copied().collect(),
+            None => Vec::new(),
+        });
         counted.extend(
             self.inodes
                 .iter()
@@ -339,17 +338,16 @@ impl State {
 
     /// Drops inodes that no crash can bring back.
     pub(super) fn forget_unreachable(&mut self) {
-        let reachable = self.reachable(|directory| directory.inodes().collect());
+        let reachable = self.reachable(|directory| self.names.inodes(directory).collect());
         self.inodes
             .retain(|number, inode| inode.open > 0 || reachable.contains(number));
+        self.names.retain(|number| reachable.contains(&number));
     }
 
-    fn reachable(&self, inodes: impl Fn(&Directory) -> Vec<u64>) -> BTreeSet<u64> {
+    fn reachable(&self, inodes: impl Fn(u64) -> Vec<u64>) -> BTreeSet<u64> {
         let (mut found, mut waiting) = (BTreeSet::from([ROOT]), vec![ROOT]);
         while let Some(inode) = waiting.pop() {
-            if let Some(directory) = self.directory(inode) {
-                waiting.extend(inodes(directory).into_iter().filter(|inode| found.insert(*inode)));
-            }
+            waiting.extend(inodes(inode).into_iter().filter(|inode| found.insert(*inode)));
         }
         found
     }

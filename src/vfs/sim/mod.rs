@@ -21,9 +21,9 @@
 
 mod content;
 mod crash;
-mod directory;
 mod disk;
 mod file;
+mod names;
 mod system;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,6 @@ use std::{path::Path, sync::Arc};
 
 use super::{
     content::Content,
-    directory::Directory,
     disk::{refused, Node},
     file::{Handle, SimFile},
     Operation, SimVfs,
@@ -20,20 +19,14 @@ impl Vfs for SimVfs {
         let inode = if mode == OpenMode::CreateNew {
             let fail = |os_code| refused(Operation::Create, path, os_code);
             state.begin(Operation::Create, path)?;
-            let (parent, name) = state.resolve_parent(path).map_err(fail)?;
-            if state
-                .directory(parent)
-                .is_some_and(|directory| directory.get(&name).is_some())
-            {
-                return Err(fail(libc::EEXIST));
-            }
-            state.add(parent, &name, Node::File(Content::default()))
+            let place = state.place(path).map_err(fail)?;
+            state.add(place, Node::File(Content::default())).map_err(fail)?
         } else {
             state.begin(Operation::Open, path)?;
             let inode = state
                 .resolve(path)
                 .map_err(|os_code| refused(Operation::Open, path, os_code))?;
-            if state.directory(inode).is_some() {
+            if state.entries(inode).is_some() {
                 return Err(refused(Operation::Open, path, libc::EISDIR));
             }
             inode
@@ -47,14 +40,8 @@ impl Vfs for SimVfs {
         let fail = |os_code| refused(Operation::CreateDirectory, path, os_code);
         let mut state = self.disk.lock();
         state.begin(Operation::CreateDirectory, path)?;
-        let (parent, name) = state.resolve_parent(path).map_err(fail)?;
-        if state
-            .directory(parent)
-            .is_some_and(|directory| directory.get(&name).is_some())
-        {
-            return Err(fail(libc::EEXIST));
-        }
-        state.add(parent, &name, Node::Directory(Directory::default()));
+        let place = state.place(path).map_err(fail)?;
+        state.add(place, Node::Directory).map_err(fail)?;
         Ok(())
     }
 
@@ -63,23 +50,17 @@ impl Vfs for SimVfs {
         let mut state = self.disk.lock();
         state.begin(Operation::Rename, from)?;
         let source = state.resolve(from).map_err(fail)?;
-        let (parent, from_name) = state.resolve_parent(from).map_err(fail)?;
-        let (to_parent, to_name) = state.resolve_parent(to).map_err(fail)?;
-        if parent != to_parent {
-            return Err(fail(libc::EXDEV));
-        }
+        let (from, to_place) = (state.place(from).map_err(fail)?, state.place(to).map_err(fail)?);
         if let Ok(target) = state.resolve(to) {
-            match (state.directory(source), state.directory(target)) {
+            match (state.entries(source), state.entries(target)) {
                 _ if source == target => return Ok(()),
                 (None, Some(_)) => return Err(fail(libc::EISDIR)),
                 (Some(_), None) => return Err(fail(libc::ENOTDIR)),
-                (Some(_), Some(target)) if !target.names().is_empty() => return Err(fail(libc::ENOTEMPTY)),
+                (Some(_), Some(target)) if !target.is_empty() => return Err(fail(libc::ENOTEMPTY)),
                 _ => {}
             }
         }
-        if let Some(directory) = state.directory_mut(parent) {
-            directory.rename(&from_name, &to_name);
-        }
+        state.names.rename(from, to_place);
         Ok(())
     }
 
@@ -88,13 +69,11 @@ impl Vfs for SimVfs {
         let mut state = self.disk.lock();
         state.begin(Operation::Unlink, path)?;
         let inode = state.resolve(path).map_err(fail)?;
-        if state.directory(inode).is_some() {
+        if state.entries(inode).is_some() {
             return Err(fail(libc::EISDIR));
         }
-        let (parent, name) = state.resolve_parent(path).map_err(fail)?;
-        if let Some(directory) = state.directory_mut(parent) {
-            directory.remove(&name);
-        }
+        let place = state.place(path).map_err(fail)?;
+        state.names.remove(place);
         Ok(())
     }
 
@@ -103,15 +82,13 @@ impl Vfs for SimVfs {
         let mut state = self.disk.lock();
         state.begin(Operation::RemoveDirectory, path)?;
         let inode = state.resolve(path).map_err(fail)?;
-        let (parent, name) = state.resolve_parent(path).map_err(fail)?;
-        match state.directory(inode) {
+        let place = state.place(path).map_err(fail)?;
+        match state.entries(inode) {
             None => return Err(fail(libc::ENOTDIR)),
-            Some(directory) if !directory.names().is_empty() => return Err(fail(libc::ENOTEMPTY)),
+            Some(entries) if !entries.is_empty() => return Err(fail(libc::ENOTEMPTY)),
             Some(_) => {}
         }
-        if let Some(directory) = state.directory_mut(parent) {
-            directory.remove(&name);
-        }
+        state.names.remove(place);
         Ok(())
     }
 
@@ -120,7 +97,7 @@ impl Vfs for SimVfs {
         let mut state = self.disk.lock();
         state.begin(Operation::Open, directory)?;
         let inode = state.resolve(directory).map_err(fail)?;
-        let names = state.directory(inode).ok_or_else(|| fail(libc::ENOTDIR))?.names();
+        let names = state.entries(inode).ok_or_else(|| fail(libc::ENOTDIR))?;
         Ok(names
             .iter()
             .map(|(name, inode)| match state.content(*inode) {
@@ -142,7 +119,7 @@ impl Vfs for SimVfs {
         let mut state = self.disk.lock();
         state.begin(Operation::Open, path)?;
         match state.resolve(path) {
-            Ok(inode) if state.directory(inode).is_some() => Ok(Some(EntryKind::Directory)),
+            Ok(inode) if state.entries(inode).is_some() => Ok(Some(EntryKind::Directory)),
             Ok(_) => Ok(Some(EntryKind::File)),
             Err(libc::ENOENT) => Ok(None),
             Err(os_code) => Err(refused(Operation::Open, path, os_code)),
@@ -156,10 +133,8 @@ impl Vfs for SimVfs {
         let mut state = self.disk.lock();
         state.begin(Operation::SyncDirectory, directory)?;
         let inode = state.resolve(directory).map_err(fail)?;
-        state
-            .directory_mut(inode)
-            .ok_or_else(|| fail(libc::ENOTDIR))?
-            .sync();
+        state.entries(inode).ok_or_else(|| fail(libc::ENOTDIR))?;
+        state.names.sync(inode);
         state.forget_unreachable();
         Ok(())
     }

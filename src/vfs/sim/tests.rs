@@ -202,6 +202,43 @@ fn unsynced_rename_may_be_lost_but_never_torn() {
 }
 
 #[test]
+fn a_file_moved_to_another_directory_is_never_in_both_or_in_none_and_one_sync_makes_it_stay() {
+    for synced in ["/from", "/to"] {
+        let disk = disk();
+        disk.create_directory(Path::new("/from")).unwrap();
+        disk.create_directory(Path::new("/to")).unwrap();
+        sync_root(&disk);
+        create(&disk, "/from/other");
+        drop(create(&disk, "/from/file"));
+        if synced == "/to" {
+            // Else the file's creation isn't durable either, and it may be in neither.
+            disk.sync_directory(Path::new("/from")).unwrap();
+            create(&disk, "/from/other2");
+        }
+        disk.rename(Path::new("/from/file"), Path::new("/to/file"))
+            .unwrap();
+        let places = |disk: &SimVfs| {
+            ["/from/file", "/to/file"].map(|path| disk.entry_kind(Path::new(path)).unwrap().is_some())
+        };
+        let mut expected = BTreeSet::from([[true, false], [false, true]]);
+        if synced == "/from" {
+            expected.insert([false, false]);
+        }
+        assert_eq!(outcomes(&disk, places), expected);
+        disk.sync_directory(Path::new(synced)).unwrap();
+        assert_eq!(outcomes(&disk, places), BTreeSet::from([[false, true]]));
+        let other = outcomes(&disk, |disk| {
+            disk.entry_kind(Path::new("/from/other2")).unwrap().is_some()
+        });
+        assert_eq!(
+            other.len(),
+            if synced == "/to" { 2 } else { 1 },
+            "the move drags nothing else along"
+        );
+    }
+}
+
+#[test]
 fn an_unsynced_removal_may_come_back_with_its_bytes() {
     let disk = disk();
     drop(durable(&disk, "/old", b"bytes"));
@@ -701,7 +738,10 @@ fn names_behave_like_those_of_the_real_file_system() {
     assert_eq!(os_code(disk.remove_directory(path("/d"))), libc::ENOTEMPTY);
     assert_eq!(os_code(disk.remove_directory(path("/d/file"))), libc::ENOTDIR);
     assert_eq!(os_code(disk.unlink(path("/d"))), libc::EISDIR);
-    assert_eq!(os_code(disk.rename(path("/d/file"), path("/file"))), libc::EXDEV);
+    assert_eq!(
+        os_code(disk.rename(path("/d/file"), path("/none/file"))),
+        libc::ENOENT
+    );
     assert_eq!(os_code(disk.rename(path("/none"), path("/file"))), libc::ENOENT);
     assert_eq!(os_code(disk.sync_directory(path("/d/file"))), libc::ENOTDIR);
     let reader = disk.open(path("/d/file"), OpenMode::Read).unwrap();

@@ -1,0 +1,246 @@
+//! The engine on a real directory: what one thread sees of commit, checkpoint, merge, reclaim and reopening.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::*;
+use crate::{
+    format::record,
+    vfs::OsVfs,
+};
+
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Dir {
+        let path = std::env::temp_dir().join(format!("sarsen-engine-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        Dir(path)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn small() -> Options {
+    Options { memory_bytes: 256 << 10, chunk_bytes: 64 << 10, background: false, ..Options::default() }
+}
+
+fn open(dir: &Dir, options: &Options) -> Arc<Engine> {
+    Engine::open(Arc::new(OsVfs), &dir.0, options).unwrap()
+}
+
+fn set(engine: &Engine, key: &[u8], value: &[u8]) -> u64 {
+    let mut draft = Draft::new();
+    draft.set_kv(key, value).unwrap();
+    engine.commit(&mut draft, Some(Survive::Process)).unwrap()
+}
+
+fn get(engine: &Engine, key: &[u8]) -> Option<Vec<u8>> {
+    let view = engine.view();
+    let hit = view.get(&record::kv_key(key)).unwrap()?;
+    Some(match record::block_of(hit.kind, hit.value) {
+        Some(block) => view.block(&block).unwrap().bytes().to_vec(),
+        None => hit.value.to_vec(),
+    })
+}
+
+fn value_of(number: u32, len: usize) -> Vec<u8> {
+    (0..len).map(|at| u8::try_from((at * 31 + usize::try_from(number).unwrap() * 7) % 251).unwrap()).collect()
+}
+
+/// Lengths on both sides of every limit: inline, small, large, with pages.
+const LENGTHS: [usize; 8] = [0, 1, 100, 1_024, 1_025, 32_768, 32_769, 200_000];
+
+#[test]
+fn what_was_committed_is_read_back_before_and_after_checkpoint_and_reopening() {
+    let dir = Dir::new("read-back");
+    let check = |engine: &Engine, step: &str| {
+        for (number, len) in (0..).zip(LENGTHS) {
+            let key = format!("key-{number}");
+            assert_eq!(get(engine, key.as_bytes()), Some(value_of(number, len)), "{key} {step}");
+        }
+    };
+    let engine = open(&dir, &small());
+    for (number, len) in (0..).zip(LENGTHS) {
+        set(&engine, format!("key-{number}").as_bytes(), &value_of(number, len));
+    }
+    check(&engine, "from the log");
+    engine.checkpoint().unwrap();
+    check(&engine, "after the checkpoint");
+    engine.compact().unwrap();
+    check(&engine, "after compaction");
+    assert_eq!(engine.verify().unwrap(), Vec::new());
+    engine.close().unwrap();
+    drop(engine);
+    let engine = open(&dir, &small());
+    assert_eq!(engine.recovery().verdict, Verdict::Clean);
+    check(&engine, "after reopening");
+    assert_eq!(engine.last_seq(), u64::try_from(LENGTHS.len()).unwrap());
+    engine.close().unwrap();
+}
+
+#[test]
+fn a_store_that_was_not_closed_replays_its_log() {
+    let dir = Dir::new("replay");
+    let engine = open(&dir, &small());
+    for (number, len) in (0..).zip(LENGTHS) {
+        set(&engine, format!("key-{number}").as_bytes(), &value_of(number, len));
+    }
+    // As if the process had been killed: nothing is written any more, only the lock goes.
+    engine.closed.store(true, Ordering::Release);
+    *lock(&engine.lock) = None;
+    drop(engine);
+    let engine = open(&dir, &small());
+    let recovery = engine.recovery();
+    assert_eq!((recovery.verdict, recovery.replayed_commits), (Verdict::Replayed, 8));
+    for (number, len) in (0..).zip(LENGTHS) {
+        assert_eq!(get(&engine, format!("key-{number}").as_bytes()), Some(value_of(number, len)));
+    }
+    set(&engine, b"more", b"after");
+    engine.sync().unwrap();
+    assert_eq!(engine.durable_seq(), 9);
+    engine.close().unwrap();
+}
+
+#[test]
+fn a_store_larger_than_its_memory_keeps_everything() {
+    let dir = Dir::new("large");
+    let engine = open(&dir, &small());
+    let mut draft = Draft::new();
+    let mut keys = std::collections::BTreeSet::new();
+    for round in 0..200u32 {
+        for number in 0..50u32 {
+            let key = format!("{:08}", (round * 7_919 + number * 104_729) % 20_000);
+            draft.set_kv(key.as_bytes(), &value_of(round, 100)).unwrap();
+            keys.insert(key);
+        }
+        draft.append_stream(b"stream", Data::Bytes(&value_of(round, 3_000))).unwrap();
+        engine.commit(&mut draft, Some(Survive::Process)).unwrap();
+        while engine.maintain(0).unwrap() {}
+    }
+    assert!(engine.counters.checkpoints.load(Ordering::Relaxed) > 3);
+    assert!(engine.state.load().runs.len() < 12);
+    assert_eq!(engine.verify().unwrap(), Vec::new());
+    let view = engine.view();
+    let mut scan = view.scan_prefix(vec![record::SPACE_KV], false);
+    let mut count = 0;
+    let mut previous = Vec::new();
+    while scan.next().unwrap() {
+        let entry = scan.entry().unwrap();
+        assert!(previous.as_slice() < entry.key);
+        previous = entry.key.to_vec();
+        count += 1;
+    }
+    let mut reverse = view.scan_prefix(vec![record::SPACE_KV], true);
+    let mut back = 0;
+    while reverse.next().unwrap() {
+        back += 1;
+    }
+    assert_eq!((count, back), (keys.len(), keys.len()));
+    engine.close().unwrap();
+}
+
+#[test]
+fn dead_space_comes_back_and_addresses_stay() {
+    let dir = Dir::new("reclaim");
+    let engine = open(&dir, &small());
+    let mut draft = Draft::new();
+    draft.append_block(&value_of(1, 5_000)).unwrap();
+    draft.append_block(&value_of(2, 50_000)).unwrap();
+    engine.commit(&mut draft, Some(Survive::Process)).unwrap();
+    let small_block = draft.result(0).unwrap().1.unwrap();
+    let large_block = draft.result(1).unwrap().1.unwrap();
+    for round in 0..60u32 {
+        set(&engine, b"same key", &value_of(round, 20_000));
+        set(&engine, b"same large key", &value_of(round, 60_000));
+    }
+    engine.compact().unwrap();
+    let stats = engine.stats().unwrap();
+    assert!(stats.disk_bytes < 600_000, "{} bytes on disk", stats.disk_bytes);
+    let view = engine.view();
+    assert_eq!(view.block(&small_block).unwrap().bytes(), value_of(1, 5_000));
+    assert_eq!(view.block(&large_block).unwrap().bytes(), value_of(2, 50_000));
+    assert_eq!(get(&engine, b"same key"), Some(value_of(59, 20_000)));
+    assert_eq!(get(&engine, b"same large key"), Some(value_of(59, 60_000)));
+    assert_eq!(engine.verify().unwrap(), Vec::new());
+    engine.close().unwrap();
+}
+
+#[test]
+fn a_snapshot_sees_what_it_saw_through_overwrites_and_compaction() {
+    let dir = Dir::new("snapshot");
+    let engine = open(&dir, &small());
+    set(&engine, b"k", &value_of(1, 5_000));
+    let seq = engine.take_snapshot();
+    for round in 2..30 {
+        set(&engine, b"k", &value_of(round, 5_000));
+        engine.checkpoint().unwrap();
+    }
+    engine.compact().unwrap();
+    let view = engine.view_at(seq);
+    let hit = view.get(&record::kv_key(b"k")).unwrap().unwrap();
+    let block = record::block_of(hit.kind, hit.value).unwrap();
+    assert_eq!(view.block(&block).unwrap().bytes(), value_of(1, 5_000));
+    engine.release_snapshot(seq);
+    engine.compact().unwrap();
+    assert!(matches!(engine.view().block(&block), Err(Error::NotFound)));
+    engine.close().unwrap();
+}
+
+#[test]
+fn a_second_writer_is_refused_and_a_reader_is_not() {
+    let dir = Dir::new("lock");
+    let engine = open(&dir, &small());
+    set(&engine, b"k", b"v");
+    let second = Engine::open(Arc::new(OsVfs), &dir.0, &small());
+    assert!(matches!(second, Err(Error::Locked { .. })));
+    let reader = open(&dir, &Options { read_only: true, ..small() });
+    assert_eq!(get(&reader, b"k"), Some(b"v".to_vec()));
+    set(&engine, b"k", b"w");
+    assert_eq!(get(&reader, b"k"), Some(b"v".to_vec()));
+    assert_eq!(reader.refresh().unwrap(), 2);
+    assert_eq!(get(&reader, b"k"), Some(b"w".to_vec()));
+    reader.close().unwrap();
+    engine.close().unwrap();
+}
+
+#[test]
+fn a_backup_holds_exactly_what_the_snapshot_sees() {
+    let dir = Dir::new("backup");
+    let copy = Dir::new("backup-copy");
+    let engine = open(&dir, &small());
+    for (number, len) in (0..).zip(LENGTHS) {
+        set(&engine, format!("key-{number}").as_bytes(), &value_of(number, len));
+    }
+    let seq = engine.take_snapshot();
+    set(&engine, b"key-2", b"later");
+    set(&engine, b"new", b"later");
+    engine.backup(Some(seq), &copy.0).unwrap();
+    engine.release_snapshot(seq);
+    engine.close().unwrap();
+    let restored = open(&copy, &small());
+    assert_eq!((restored.last_seq(), restored.recovery().verdict), (8, Verdict::Clean));
+    for (number, len) in (0..).zip(LENGTHS) {
+        assert_eq!(get(&restored, format!("key-{number}").as_bytes()), Some(value_of(number, len)));
+    }
+    assert_eq!(get(&restored, b"new"), None);
+    assert_eq!(restored.verify().unwrap(), Vec::new());
+    set(&restored, b"new", b"goes on");
+    restored.close().unwrap();
+}
+
+#[test]
+fn a_new_store_takes_little_room() {
+    let dir = Dir::new("empty");
+    let engine = open(&dir, &Options::default());
+    engine.close().unwrap();
+    let stats = OsVfs;
+    let mut bytes = crate::vfs::Vfs::disk_bytes(&stats, &dir.0).unwrap();
+    for entry in crate::vfs::Vfs::list(&stats, &dir.0).unwrap() {
+        bytes += crate::vfs::Vfs::disk_bytes(&stats, &dir.0.join(entry.name)).unwrap();
+    }
+    assert!(bytes <= 64 << 10, "{bytes} bytes");
+}

@@ -1,0 +1,229 @@
+//! Writes what a merged source holds as the parts of a run, in small steps: for checkpoints (the source is one
+//! memtable), merges, backups.
+//!
+//! Of a key's versions, those stay that some snapshot or now still sees. All versions of a key go to one part.
+
+use std::{
+    collections::VecDeque,
+    path::PathBuf,
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        Arc,
+    },
+};
+
+use super::{part_file_name, Entry, Merged, PartWriter, TOMBSTONE};
+use crate::{
+    error::{Error, Result},
+    format::{bytes::to_u64, manifest::PartMeta},
+    vfs::{File, OpenMode, Vfs},
+};
+
+/// What may be left out.
+#[derive(Debug, Clone)]
+pub(crate) struct BuildRules {
+    /// Ascending; 'now' is implied.
+    pub(crate) snapshots: Vec<u64>,
+    /// No older run holds any of these keys, so a tombstone has nothing to hide.
+    pub(crate) bottom: bool,
+    /// A part is closed once it is this long.
+    pub(crate) part_bytes: u64,
+}
+
+/// Whoever knows what entries mean.
+pub(crate) trait BuildObserver {
+    /// Asked for each version that would be written; false: it is dead.
+    fn keep(&mut self, entry: &Entry<'_>) -> Result<bool>;
+    /// Told of each version that was superseded, or that `keep` refused.
+    fn dropped(&mut self, entry: &Entry<'_>);
+}
+
+#[derive(Debug)]
+pub(crate) enum BuildStep {
+    Working,
+    /// A part is written and synced; its directory is not.
+    Part { meta: PartMeta, last_key: Vec<u8> },
+    Done,
+}
+
+#[derive(Debug)]
+struct Output {
+    number: u64,
+    file: Arc<dyn File>,
+    writer: PartWriter,
+    /// Everything is in; what is left is to finish and to sync.
+    closing: Option<Option<PartMeta>>,
+}
+
+/// One thread at a time.
+#[derive(Debug)]
+pub(crate) struct Builder {
+    vfs: Arc<dyn Vfs>,
+    directory: PathBuf,
+    next_file: Arc<AtomicU64>,
+    source: Merged,
+    rules: BuildRules,
+    output: Option<Output>,
+    /// The key being passed, its last seq met, and how many of the snapshots its versions have served.
+    key: Vec<u8>,
+    last_seq: Option<u64>,
+    /// Versions of the key that are kept so far, newest first, until it is clear whether tombstones among them go.
+    kept: VecDeque<Version>,
+    /// Last key that was written or dropped whole.
+    last_key: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Version {
+    seq: u64,
+    kind: u8,
+    value: Vec<u8>,
+}
+
+impl Builder {
+    /// Starts above `after`, where that is given.
+    pub(crate) fn new(
+        vfs: Arc<dyn Vfs>,
+        directory: PathBuf,
+        next_file: Arc<AtomicU64>,
+        mut source: Merged,
+        after: Option<Vec<u8>>,
+        rules: BuildRules,
+    ) -> Result<Builder> {
+        match &after {
+            None => source.seek_first()?,
+            Some(after) => {
+                source.seek(after, 0)?;
+                while source.entry().is_some_and(|entry| entry.key <= after.as_slice()) {
+                    source.next()?;
+                }
+            }
+        }
+        Ok(Builder {
+            vfs,
+            directory,
+            next_file,
+            source,
+            rules,
+            output: None,
+            key: Vec::new(),
+            last_seq: None,
+            kept: VecDeque::new(),
+            last_key: Vec::new(),
+        })
+    }
+
+    /// Goes on for about `budget_bytes` of entries.
+    pub(crate) fn step(&mut self, budget_bytes: usize, observer: &mut dyn BuildObserver) -> Result<BuildStep> {
+        if let Some(step) = self.close_step()? {
+            return Ok(step);
+        }
+        let budget = to_u64(budget_bytes);
+        let mut passed = 0u64;
+        loop {
+            let Some(entry) = self.source.entry() else {
+                self.write_key()?;
+                return Ok(match &mut self.output {
+                    Some(output) => {
+                        output.closing = Some(None);
+                        BuildStep::Working
+                    }
+                    None => BuildStep::Done,
+                });
+            };
+            if self.last_seq.is_none() || entry.key != self.key.as_slice() {
+                if passed >= budget {
+                    return Ok(BuildStep::Working);
+                }
+                let new_key = entry.key.to_vec();
+                self.write_key()?;
+                self.key = new_key;
+                if let Some(output) = &mut self.output {
+                    if output.writer.bytes() >= self.rules.part_bytes {
+                        output.closing = Some(None);
+                        return Ok(BuildStep::Working);
+                    }
+                }
+            }
+            passed = passed.saturating_add(to_u64(self.key.len())).saturating_add(64);
+            passed = passed.saturating_add(self.take_version(observer)?);
+            self.source.next()?;
+        }
+    }
+
+    /// Keeps or drops the version that the source stands on; returns the bytes of its value.
+    fn take_version(&mut self, observer: &mut dyn BuildObserver) -> Result<u64> {
+        let Some(entry) = self.source.entry() else { return Ok(0) };
+        let value_len = to_u64(entry.value.len());
+        let newer = self.last_seq.replace(entry.seq);
+        // A version is seen by those snapshots that are at or above it and below every newer one.
+        let seen = match newer {
+            None => true,
+            Some(newer) if newer == entry.seq => false,
+            Some(newer) => self.rules.snapshots.iter().any(|snapshot| entry.seq <= *snapshot && *snapshot < newer),
+        };
+        if seen && (entry.kind == TOMBSTONE || observer.keep(&entry)?) {
+            self.kept.push_back(Version { seq: entry.seq, kind: entry.kind, value: entry.value.to_vec() });
+        } else {
+            observer.dropped(&entry);
+        }
+        Ok(value_len)
+    }
+
+    /// Writes what is kept of the key that was passed.
+    fn write_key(&mut self) -> Result<()> {
+        if self.last_seq.take().is_none() {
+            return Ok(());
+        }
+        while self.rules.bottom && self.kept.back().is_some_and(|oldest| oldest.kind == TOMBSTONE) {
+            self.kept.pop_back();
+        }
+        self.last_key.clone_from(&self.key);
+        while let Some(version) = self.kept.pop_front() {
+            let key = std::mem::take(&mut self.key);
+            let entry = Entry { key: &key, seq: version.seq, kind: version.kind, value: &version.value };
+            let added = self.output().and_then(|output| output.writer.add(&entry));
+            self.key = key;
+            added?;
+        }
+        Ok(())
+    }
+
+    fn output(&mut self) -> Result<&mut Output> {
+        if self.output.is_none() {
+            let number = self.next_file.fetch_add(1, Ordering::Relaxed);
+            let file = self.vfs.open(&self.directory.join(part_file_name(number)), OpenMode::CreateNew)?;
+            let writer = PartWriter::new(Arc::clone(&file), number);
+            self.output = Some(Output { number, file, writer, closing: None });
+        }
+        self.output.as_mut().ok_or_else(|| Error::internal("a build has no output"))
+    }
+
+    /// One step of finishing the part that is full; `None` while there is none.
+    fn close_step(&mut self) -> Result<Option<BuildStep>> {
+        let Some(output) = &mut self.output else { return Ok(None) };
+        match output.closing.take() {
+            None => Ok(None),
+            Some(None) => {
+                output.closing = Some(output.writer.finish_step()?);
+                Ok(Some(BuildStep::Working))
+            }
+            Some(Some(meta)) => {
+                if let Err(error) = output.file.sync() {
+                    output.closing = Some(Some(meta));
+                    return Err(error);
+                }
+                self.output = None;
+                Ok(Some(BuildStep::Part { meta, last_key: self.last_key.clone() }))
+            }
+        }
+    }
+
+    /// Removes the part that is not finished.
+    pub(crate) fn abandon(self) {
+        if let Some(output) = self.output {
+            // What stays is cleared by the next opening.
+            let _ = self.vfs.unlink(&self.directory.join(part_file_name(output.number)));
+        }
+    }
+}

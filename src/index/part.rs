@@ -1,0 +1,174 @@
+//! One immutable sorted file: point reads. `part_cursor` goes through it in order, `part_verify` checks all of it,
+//! `part_format` and `page` have its layout.
+//!
+//! The file is opened and mapped at first use and stays mapped as long as the part lives, so what a read returns
+//! borrows from the part. Any thread, no locks; after a page's first touch nothing is checksummed again.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use super::{
+    page::{hash_key, PageEntry},
+    part_cursor::PartCursor,
+    part_format::{home_bucket, HashSlot, PROBE_BUCKETS},
+    part_map::{corrupt, Page, PartMap},
+    Hit,
+};
+use crate::{
+    error::{Error, Result},
+    format::{bytes::to_u64, manifest::PartMeta},
+    vfs::{OpenMode, Vfs},
+};
+
+/// Name of a part file in the index directory.
+pub(crate) fn part_file_name(number: u64) -> String {
+    format!("{number:08}.run")
+}
+
+#[derive(Debug)]
+pub(crate) struct Part {
+    map: OnceLock<PartMap>,
+    vfs: Arc<dyn Vfs>,
+    path: PathBuf,
+    meta: PartMeta,
+    check_every_read: bool,
+}
+
+impl Part {
+    /// No I/O: the file is opened at first use.
+    pub(crate) fn new(vfs: Arc<dyn Vfs>, path: PathBuf, meta: PartMeta, check_every_read: bool) -> Arc<Part> {
+        Arc::new(Part { map: OnceLock::new(), vfs, path, meta, check_every_read })
+    }
+
+    pub(crate) fn meta(&self) -> &PartMeta {
+        &self.meta
+    }
+
+    /// The newest version of `key` at or below `seq`; tombstones too.
+    pub(crate) fn get(&self, key: &[u8], seq: u64) -> Result<Option<Hit<'_>>> {
+        let map = self.map()?;
+        let hash = hash_key(key);
+        let [f0, f1, _, _, h0, h1, h2, h3] = hash.to_le_bytes();
+        let fingerprint = u16::from_le_bytes([f0, f1]);
+        let home = home_bucket(u32::from_le_bytes([h0, h1, h2, h3]), map.footer().home_buckets);
+        for bucket in home..home + to_u64(PROBE_BUCKETS) {
+            for slot in map.bucket(bucket)?.as_chunks::<8>().0 {
+                let slot = u64::from_le_bytes(*slot);
+                if slot == 0 {
+                    return Ok(None);
+                }
+                let slot = HashSlot::decode(slot);
+                if slot.fingerprint != fingerprint {
+                    continue;
+                }
+                let page = map.page(slot.unit)?;
+                let newest = PageEntry::decode(page.bytes, usize::from(slot.offset));
+                let newest = newest.filter(|_| page.header.level == 0).ok_or_else(|| map.malformed(slot.unit))?;
+                if !is_of(map, &page, &newest, key)? {
+                    continue;
+                }
+                if newest.seq <= seq {
+                    return Ok(Some(hit(map, &newest)));
+                }
+                return older(map, &page, key, seq);
+            }
+        }
+        let (page, slot) = map.search(key, seq)?;
+        version_at(map, &page, slot, key)
+    }
+
+    pub(crate) fn cursor(self: &Arc<Self>) -> PartCursor {
+        PartCursor::new(Arc::clone(self))
+    }
+
+    /// Everything in heap that this part holds, mapped or not.
+    pub(crate) fn heap_bytes(&self) -> u64 {
+        let keys = self.meta.min_key.capacity() + self.meta.max_key.capacity();
+        let own = to_u64(size_of::<Part>() + keys + self.path.as_os_str().len());
+        own + self.map.get().map_or(0, PartMap::heap_bytes)
+    }
+
+    /// Bytes of file that are mapped.
+    pub(crate) fn mapped_bytes(&self) -> u64 {
+        self.map.get().map_or(0, |map| map.region().len())
+    }
+
+    /// For a part that is not read much: gives its pages back to the kernel. They are checked again when next
+    /// touched. The address range stays, since reads that return borrow from it.
+    pub(crate) fn drop_map(&self) {
+        if let Some(map) = self.map.get() {
+            map.forget();
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Maps the file, if it can be: readers with an older state may still come, and its name is about to go.
+    pub(crate) fn keep_mapped(&self) {
+        // One that can't be mapped now could not have been read later either.
+        let _ = self.map();
+    }
+
+    /// The same file, of which nothing was read yet.
+    pub(crate) fn reopened(&self) -> Arc<Part> {
+        Part::new(Arc::clone(&self.vfs), self.path.clone(), self.meta.clone(), self.check_every_read)
+    }
+
+    #[inline]
+    pub(crate) fn map(&self) -> Result<&PartMap> {
+        match self.map.get() {
+            Some(map) => Ok(map),
+            None => self.open(),
+        }
+    }
+
+    #[cold]
+    fn open(&self) -> Result<&PartMap> {
+        let map = self.open_unshared()?;
+        Ok(self.map.get_or_init(|| map))
+    }
+
+    /// A map of its own, of which nothing is known to be right.
+    pub(crate) fn open_unshared(&self) -> Result<PartMap> {
+        let file = self.vfs.open(&self.path, OpenMode::Read).map_err(|error| match error {
+            Error::NotFound => corrupt(self.meta.file, 0, "the file is missing"),
+            Error::Io { os_code: libc::ENOENT, .. } => corrupt(self.meta.file, 0, "the file is missing"),
+            other => other,
+        })?;
+        PartMap::open(file.as_ref(), &self.meta, self.check_every_read)
+    }
+}
+
+#[inline]
+fn hit<'a>(map: &'a PartMap, entry: &PageEntry<'a>) -> Hit<'a> {
+    Hit { seq: entry.seq, kind: entry.kind, value: entry.value, region: map.region() }
+}
+
+#[inline]
+fn is_of(map: &PartMap, page: &Page<'_>, entry: &PageEntry<'_>, key: &[u8]) -> Result<bool> {
+    let prefix = page.header.prefix(page.bytes).ok_or_else(|| map.malformed(page.unit))?;
+    Ok(key.strip_prefix(prefix) == Some(entry.suffix))
+}
+
+/// The version at or below `seq` of a key whose newest version, in `page`, is above it.
+#[cold]
+fn older<'a>(map: &'a PartMap, page: &Page<'a>, key: &[u8], seq: u64) -> Result<Option<Hit<'a>>> {
+    let (slot, _) = page.header.search(page.bytes, key, seq).ok_or_else(|| map.malformed(page.unit))?;
+    if slot < page.header.count {
+        return version_at(map, page, slot, key);
+    }
+    let (page, slot) = map.search(key, seq)?;
+    version_at(map, &page, slot, key)
+}
+
+/// The entry that a search for a version of `key` ended at, if it is one of `key`.
+fn version_at<'a>(map: &'a PartMap, page: &Page<'a>, slot: u16, key: &[u8]) -> Result<Option<Hit<'a>>> {
+    let next = if slot < page.header.count { Some((*page, slot)) } else { map.next_page(page)?.map(|page| (page, 0)) };
+    let Some((page, slot)) = next else { return Ok(None) };
+    let entry = map.entry(&page, slot)?;
+    Ok(is_of(map, &page, &entry, key)?.then(|| hit(map, &entry)))
+}

@@ -1,0 +1,163 @@
+//! A position on one version in a part. Steps within a page read one entry and copy its key into a buffer that is
+//! reused; no search, no checksum, no allocation. Belongs to one thread at a time; holds its part.
+
+use std::sync::Arc;
+
+use super::{
+    page::{unit_offset, PageHeader},
+    part::Part,
+    part_map::{Page, PartMap},
+    Entry,
+};
+use crate::{
+    error::Result,
+    format::bytes::to_u64,
+    vfs::Region,
+};
+
+#[derive(Debug)]
+pub(crate) struct PartCursor {
+    part: Arc<Part>,
+    /// Whether the rest says anything: false before the first seek and off either end.
+    valid: bool,
+    unit: u32,
+    header: PageHeader,
+    slot: u16,
+    key: Vec<u8>,
+    seq: u64,
+    kind: u8,
+    /// In the part's region.
+    value_offset: u64,
+    value_len: u64,
+}
+
+impl PartCursor {
+    pub(crate) fn new(part: Arc<Part>) -> PartCursor {
+        PartCursor {
+            part,
+            valid: false,
+            unit: 0,
+            header: PageHeader { level: 0, count: 0, units: 0, previous_units: 0, prefix_len: 0 },
+            slot: 0,
+            key: Vec::new(),
+            seq: 0,
+            kind: 0,
+            value_offset: 0,
+            value_len: 0,
+        }
+    }
+
+    /// To the first version at or behind (key, seq): this key's newest at or below `seq`, or the next key.
+    pub(crate) fn seek(&mut self, key: &[u8], seq: u64) -> Result<()> {
+        self.enter(|map| {
+            let (page, slot) = map.search(key, seq)?;
+            if slot < page.header.count {
+                return Ok(Some((page, slot)));
+            }
+            Ok(map.next_page(&page)?.map(|page| (page, 0)))
+        })
+    }
+
+    /// To the last version of a key below `key`.
+    pub(crate) fn seek_before(&mut self, key: &[u8]) -> Result<()> {
+        self.enter(|map| {
+            let (page, slot) = map.search(key, u64::MAX)?;
+            match slot.checked_sub(1) {
+                Some(slot) => Ok(Some((page, slot))),
+                None => last_of(map.previous_page(&page)?),
+            }
+        })
+    }
+
+    pub(crate) fn seek_first(&mut self) -> Result<()> {
+        self.enter(|map| Ok(Some((map.end_page(false)?, 0))))
+    }
+
+    pub(crate) fn seek_last(&mut self) -> Result<()> {
+        self.enter(|map| last_of(Some(map.end_page(true)?)))
+    }
+
+    /// One version on. Off the end it stays there until the next seek.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<()> {
+        if !self.valid {
+            return Ok(());
+        }
+        let slot = self.slot + 1;
+        if slot < self.header.count {
+            return self.step(slot);
+        }
+        let unit = self.unit;
+        self.enter(|map| Ok(map.next_page(&map.page(unit)?)?.map(|page| (page, 0))))
+    }
+
+    /// One version back. Off the start it stays there until the next seek.
+    #[inline]
+    pub(crate) fn prev(&mut self) -> Result<()> {
+        if !self.valid {
+            return Ok(());
+        }
+        if let Some(slot) = self.slot.checked_sub(1) {
+            return self.step(slot);
+        }
+        let unit = self.unit;
+        self.enter(|map| last_of(map.previous_page(&map.page(unit)?)?))
+    }
+
+    #[inline]
+    pub(crate) fn entry(&self) -> Option<Entry<'_>> {
+        if !self.valid {
+            return None;
+        }
+        let value = self.region()?.bytes(self.value_offset, self.value_len)?;
+        Some(Entry { key: &self.key, seq: self.seq, kind: self.kind, value })
+    }
+
+    /// What the value lies in.
+    #[inline]
+    pub(crate) fn region(&self) -> Option<&Arc<Region>> {
+        // The part is mapped, or the cursor could not have become valid.
+        self.part.map().ok().filter(|_| self.valid).map(PartMap::region)
+    }
+
+    /// Goes to the page and slot that `find` names.
+    fn enter(
+        &mut self,
+        find: impl for<'a> FnOnce(&'a PartMap) -> Result<Option<(Page<'a>, u16)>>,
+    ) -> Result<()> {
+        self.valid = false;
+        let part = Arc::clone(&self.part);
+        let map = part.map()?;
+        let Some((page, slot)) = find(map)? else { return Ok(()) };
+        let prefix = page.header.prefix(page.bytes).filter(|_| slot < page.header.count && page.header.level == 0);
+        let prefix = prefix.ok_or_else(|| map.malformed(page.unit))?;
+        self.unit = page.unit;
+        self.header = page.header;
+        self.key.clear();
+        self.key.extend_from_slice(prefix);
+        self.step(slot)
+    }
+
+    /// Reads the entry in `slot` of the page that the cursor is in, whose prefix is in `key`.
+    #[inline]
+    fn step(&mut self, slot: u16) -> Result<()> {
+        self.valid = false;
+        let map = self.part.map()?;
+        let start = unit_offset(self.unit);
+        let page = map.region().bytes(start, unit_offset(self.header.units));
+        let entry = page.and_then(|page| self.header.entry(page, slot)).ok_or_else(|| map.malformed(self.unit))?;
+        self.key.truncate(usize::from(self.header.prefix_len));
+        self.key.extend_from_slice(entry.suffix);
+        self.slot = slot;
+        self.seq = entry.seq;
+        self.kind = entry.kind;
+        self.value_offset = start + to_u64(entry.value_offset);
+        self.value_len = to_u64(entry.value.len());
+        self.valid = true;
+        Ok(())
+    }
+}
+
+fn last_of(page: Option<Page<'_>>) -> Result<Option<(Page<'_>, u16)>> {
+    Ok(page.map(|page| (page, page.header.count.saturating_sub(1))))
+}
