@@ -11,15 +11,14 @@ fn main() {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR")).join("sarsen.h");
     let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is readable");
-    let mut sources: Vec<PathBuf> = fs::read_dir(root.join("src/ffi"))
-        .expect("src/ffi exists")
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .collect();
-    sources.sort();
+    // The order of the header's sections.
+    let sources = [
+        "status", "error", "view", "options", "store", "report", "snapshot", "tags", "batch", "block", "kv", "stream",
+        "memory", "log",
+    ];
     let mut builder = cbindgen::Builder::new().with_config(config);
     for source in sources {
-        builder = builder.with_src(source);
+        builder = builder.with_src(root.join("src/ffi").join(source).with_extension("rs"));
     }
     builder.generate().expect("the header can be generated").write_to_file(&out);
     println!("cargo:rustc-env=SARSEN_GENERATED_HEADER={}", out.display());

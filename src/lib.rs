@@ -4,9 +4,15 @@
 mod blocks;
 mod engine;
 mod error;
+mod ffi;
 mod format;
 mod index;
 mod log;
+mod store;
 mod vfs;
 
 pub use error::{Error, Result};
+pub use store::{
+    Batch, BlockAddress, Check, Data, Filled, Finding, KvIter, LogCommand, LogMethod, LogReader, MemoryIter, Options,
+    Recovery, Snapshot, Stats, Store, StreamIter, StreamNames, Survive, Tags, Verdict, View,
+};

@@ -11,7 +11,7 @@ use std::{
     sync::{
         atomic::{
             AtomicBool, AtomicU64,
-            Ordering::{Acquire, Relaxed, Release},
+            Ordering::{AcqRel, Acquire, Relaxed, Release},
         },
         Arc, Mutex,
     },
@@ -55,6 +55,7 @@ pub(crate) struct Chunk {
     len: AtomicU64,
     last_seq: AtomicU64,
     dead_bytes: AtomicU64,
+    in_use: AtomicU64,
     /// Length that the file is known to have at least.
     file_len: AtomicU64,
     mapping: ArcSwapOption<Mapping>,
@@ -175,6 +176,7 @@ impl Chunk {
             len: AtomicU64::new(meta.len),
             last_seq: AtomicU64::new(meta.last_seq),
             dead_bytes: AtomicU64::new(meta.dead_bytes),
+            in_use: AtomicU64::new(0),
             file_len: AtomicU64::new(0),
             mapping: ArcSwapOption::empty(),
             making_map: Mutex::new(()),
@@ -238,6 +240,21 @@ impl Chunk {
     pub(crate) fn named_large(&self, address: &BlockAddress, seq: u64) {
         self.set_len(large_end(address));
         self.named_by(seq);
+    }
+
+    /// A block was written here for a commit that has yet to name it.
+    pub(super) fn begin_use(&self) {
+        self.in_use.fetch_add(1, AcqRel);
+    }
+
+    /// That commit named it, or came to nothing.
+    pub(crate) fn end_use(&self) {
+        self.in_use.fetch_sub(1, AcqRel);
+    }
+
+    /// Whether commits under way have blocks here: it can't be rewritten yet.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.in_use.load(Acquire) > 0
     }
 
     /// Raises the estimate that reclaiming goes by.

@@ -122,8 +122,8 @@ impl LargeWriter {
         lock(&self.state).active = None;
     }
 
-    /// Writes a block. Nothing is synced. Answers its address and its chunk, which may be new. A failure leaves
-    /// nothing that could be read.
+    /// Writes a block. Nothing is synced. Answers its address and its chunk, which may be new and counts as in use
+    /// until the caller ends that. A failure leaves nothing that could be read.
     pub(crate) fn append(&self, data: &[u8]) -> Result<(BlockAddress, Arc<Chunk>)> {
         let len = to_u64(data.len());
         if len > MAX_VALUE_BYTES {
@@ -147,14 +147,17 @@ impl LargeWriter {
         let (chunk, offset) = (Arc::clone(&active.chunk), active.next);
         if offset < active.stale_end {
             let address = write_block(&chunk, offset, data, total)?;
+            chunk.begin_use();
             active.next = offset.saturating_add(total);
             return Ok((address, chunk));
         }
         active.next = offset.saturating_add(total);
+        chunk.begin_use();
         drop(state);
 
         let result = write_block(&chunk, offset, data, total);
         if result.is_err() {
+            chunk.end_use();
             self.give_back(&chunk, offset, total);
         }
         result.map(|address| (address, chunk))
@@ -172,6 +175,7 @@ impl LargeWriter {
                 let mut state = lock(&self.state);
                 state.created = state.created.saturating_add(1);
                 state.written.push(Arc::clone(&chunk));
+                chunk.begin_use();
                 Ok((address, chunk))
             }
             Err(error) => {

@@ -37,14 +37,20 @@ pub(crate) struct Step<'a> {
     pub(crate) image: Option<(u64, Vec<u8>)>,
 }
 
+/// How far a walk over a frame's commands has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct StepsPosition {
+    pub(crate) ordinal: u32,
+    command_offset: usize,
+    image_offset: u64,
+    stream: usize,
+}
+
 /// Walks the commands of a frame in order.
 #[derive(Debug)]
 pub(crate) struct Steps<'a> {
     contents: Contents<'a>,
-    rest: &'a [u8],
-    ordinal: u32,
-    image_offset: u64,
-    stream: usize,
+    position: StepsPosition,
 }
 
 /// What a frame's commands say is not what its sections hold: only a defect or a forged file gets here, since the
@@ -55,20 +61,30 @@ fn inconsistent(what: &'static str) -> Error {
 
 impl<'a> Steps<'a> {
     pub(crate) fn new(contents: Contents<'a>) -> Steps<'a> {
-        Steps { contents, rest: contents.commands, ordinal: 0, image_offset: 0, stream: 0 }
+        Steps::resume(contents, StepsPosition::default())
+    }
+
+    pub(crate) fn resume(contents: Contents<'a>, position: StepsPosition) -> Steps<'a> {
+        Steps { contents, position }
+    }
+
+    pub(crate) fn position(&self) -> StepsPosition {
+        self.position
     }
 
     pub(crate) fn next(&mut self) -> Result<Option<Step<'a>>> {
-        if self.ordinal == self.contents.command_count {
-            if !self.rest.is_empty() || self.image_offset != self.contents.image_len {
+        let mut rest = self.contents.commands.get(self.position.command_offset..).unwrap_or_default();
+        if self.position.ordinal == self.contents.command_count {
+            if !rest.is_empty() || self.position.image_offset != self.contents.image_len {
                 return Err(inconsistent("a frame holds bytes that no command names"));
             }
             return Ok(None);
         }
-        let command = Command::decode(&mut self.rest).ok_or_else(|| inconsistent("a command can't be decoded"))?;
+        let command = Command::decode(&mut rest).ok_or_else(|| inconsistent("a command can't be decoded"))?;
+        self.position.command_offset = self.contents.commands.len().saturating_sub(rest.len());
         let stream = if command.is_stream() {
-            let assigned = self.contents.assigned.streams.get(self.stream).copied();
-            self.stream = self.stream.saturating_add(1);
+            let assigned = self.contents.assigned.streams.get(self.position.stream).copied();
+            self.position.stream = self.position.stream.saturating_add(1);
             Some(assigned.ok_or_else(|| inconsistent("a stream command was not assigned"))?)
         } else {
             None
@@ -78,8 +94,8 @@ impl<'a> Steps<'a> {
             Some(BlockSource::Large(address) | BlockSource::Named(address)) => (Some(*address), None),
             Some(BlockSource::Image { len, crc32c }) => {
                 let owner = owner_key(&command, stream.as_ref());
-                let start = self.image_offset;
-                self.image_offset = usize::try_from(*len)
+                let start = self.position.image_offset;
+                self.position.image_offset = usize::try_from(*len)
                     .ok()
                     .and_then(|len| start.checked_add(small_total_bytes(owner.len(), len)))
                     .filter(|end| *end <= self.contents.image_len)
@@ -93,24 +109,10 @@ impl<'a> Steps<'a> {
                 (Some(address), Some((start, owner)))
             }
         };
-        let ordinal = self.ordinal;
-        self.ordinal = ordinal.saturating_add(1);
+        let ordinal = self.position.ordinal;
+        self.position.ordinal = ordinal.saturating_add(1);
         Ok(Some(Step { ordinal, command, stream, block, image }))
     }
-}
-
-/// Owner keys of a frame's small blocks, in image order.
-pub(crate) type OwnerList = Vec<Vec<u8>>;
-
-pub(crate) fn image_owners(contents: Contents<'_>) -> Result<OwnerList> {
-    let mut owners = Vec::new();
-    let mut steps = Steps::new(contents);
-    while let Some(step) = steps.next()? {
-        if let Some((_, owner)) = step.image {
-            owners.push(owner);
-        }
-    }
-    Ok(owners)
 }
 
 /// The index key of the record that a command writes; empty for a loose block.

@@ -259,6 +259,10 @@ impl Checkpoint {
             let id = engine.next_file.fetch_add(1, Ordering::Relaxed);
             Arc::new(Run::new(id, parts, None, None))
         });
+        if let Some(observer) = &mut self.observer {
+            observer.book(engine);
+        }
+        let dropped = *lock(&engine.dropped);
         let mut listed = self.listed.clone();
         for (chunk, end) in &self.chunks {
             listed = listed.with(Arc::clone(chunk));
@@ -270,10 +274,6 @@ impl Checkpoint {
         let mut metas: Vec<ChunkMeta> = listed.iter().map(|chunk| chunk.meta()).collect();
         metas.sort_by_key(|meta| meta.number);
         let frozen = &self.frozen;
-        if let Some(observer) = &mut self.observer {
-            observer.book(engine);
-        }
-        let dropped = *lock(&engine.dropped);
         let generation = engine.edit_manifest(|manifest| {
             manifest.checkpoint_seq = seq;
             manifest.durable_seq = manifest.durable_seq.max(seq);

@@ -107,6 +107,17 @@ enum Attempt {
     NeedsStreams { names: Vec<Vec<u8>>, cleared: u64 },
 }
 
+/// Chunks that hold blocks of a commit under way, once for each block: they are not rewritten meanwhile.
+struct InUse(Vec<Arc<Chunk>>);
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        for chunk in &self.0 {
+            chunk.end_use();
+        }
+    }
+}
+
 /// Poisons the store if the thread panics while the log and the memtable may disagree.
 struct PoisonOnPanic<'a>(&'a Engine);
 
@@ -132,7 +143,8 @@ impl Engine {
             // Failing for want of room must happen before the commit is visible.
             self.prove()?;
         }
-        let large = self.write_large(draft)?;
+        let written = self.write_large(draft)?;
+        let large = &written.0;
         let payload_crc = frame::payload_crc(&draft.commands, &draft.image);
         let frame_len = draft.frame_len();
 
@@ -141,7 +153,7 @@ impl Engine {
                 // Nothing that waits for upkeep happens while this is held, since upkeep may wait for it.
                 let _naming = (!draft.loose.is_empty()).then(|| self.naming.read());
                 self.check_loose(draft)?;
-                self.try_append(draft, &large, payload_crc, frame_len, survive)?
+                self.try_append(draft, large, payload_crc, frame_len, survive)?
             };
             match attempt {
                 Attempt::Done { seq, assigned, wake_upkeep } => break (seq, assigned, wake_upkeep),
@@ -240,8 +252,16 @@ impl Engine {
         let deleted = std::mem::take(&mut append.tally.deleted).saturating_add(trimmed);
         self.counters.deleted.fetch_add(deleted, Ordering::Relaxed);
         for command in &draft.loose {
-            if let LooseDraft::Free(address) = command {
-                self.add_dead(address.chunk, small_total_bytes(0, usize::try_from(address.len).unwrap_or(usize::MAX)));
+            match command {
+                LooseDraft::Free(address) => {
+                    let len = usize::try_from(address.len).unwrap_or(usize::MAX);
+                    self.add_dead(address.chunk, small_total_bytes(0, len));
+                }
+                LooseDraft::Name(address) => {
+                    if let Some(chunk) = self.state.load().chunks.get(address.chunk) {
+                        chunk.named_by(seq);
+                    }
+                }
             }
         }
         append.next_stream_id = next_stream_id;
@@ -282,19 +302,17 @@ impl Engine {
     }
 
     /// Writes the draft's large blocks to chunks and fills their addresses in.
-    fn write_large(&self, draft: &mut Draft) -> Result<Vec<Arc<Chunk>>> {
-        let mut chunks: Vec<Arc<Chunk>> = Vec::new();
+    fn write_large(&self, draft: &mut Draft) -> Result<InUse> {
+        let mut chunks = InUse(Vec::new());
         for number in 0..draft.large.len() {
             let Some(large) = draft.large.get(number) else { break };
             if self.large.unsynced_bytes() > super::upkeep::MOST_UNSYNCED_BYTES {
                 self.stall(|| self.large.sync_all()).inspect_err(|error| self.poison(error))?;
             }
             let (address, chunk) = self.large.append(&large.data)?;
+            self.add_chunk(&chunk);
+            chunks.0.push(chunk);
             draft.patch_large(number, address)?;
-            if !chunks.iter().any(|known| known.number() == chunk.number()) {
-                self.add_chunk(&chunk);
-                chunks.push(chunk);
-            }
         }
         Ok(chunks)
     }

@@ -17,7 +17,7 @@ use crate::{
 
 /// The bytes of a record: given, or those of a block that is already there.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Data<'a> {
+pub enum Data<'a> {
     Bytes(&'a [u8]),
     Block(BlockAddress),
 }
@@ -251,6 +251,19 @@ impl Draft {
         });
         self.slots.push(Slot { block, stream });
         Ok(())
+    }
+
+    /// Whether the commands of `other` could be added to these.
+    pub(crate) fn check_joined(&self, other: &Draft) -> Result<()> {
+        let joined = |a: usize, b: usize| a.saturating_add(b) <= MAX_COMMIT_BYTES;
+        let counted = u32::try_from(self.slots.len().saturating_add(other.slots.len())).is_ok();
+        if counted
+            && joined(self.commands.len(), other.commands.len())
+            && joined(self.image.len(), other.image.len())
+        {
+            return Ok(());
+        }
+        Err(Error::too_large("a commit's commands, and its small blocks, stay below 1 GiB; split it"))
     }
 
     pub(crate) fn command_count(&self) -> u32 {

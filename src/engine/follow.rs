@@ -13,12 +13,12 @@ use std::{
 };
 
 use super::{
-    apply::{Contents, Step, Steps},
+    apply::{Contents, Step, Steps, StepsPosition},
     lock, Engine,
 };
 use crate::{
     error::{Error, Result},
-    format::frame::Assigned,
+    format::{block::BlockAddress, frame::Assigned},
     log::{self, TailFrame, TailReader},
 };
 
@@ -70,11 +70,24 @@ pub(crate) struct Follower {
     tail: TailReader,
 }
 
-/// A commit read from the log; its bytes are this value's own.
+/// A commit read from the log, and how far its commands were looked at. Its bytes are this value's own.
 #[derive(Debug)]
 pub(crate) struct FollowedCommit {
     frame: TailFrame,
     assigned: Assigned,
+    position: StepsPosition,
+}
+
+/// One command of it.
+#[derive(Debug)]
+pub(crate) struct FollowedCommand<'a> {
+    pub(crate) seq: u64,
+    pub(crate) epoch: u64,
+    /// The last command of its commit.
+    pub(crate) last: bool,
+    pub(crate) step: Step<'a>,
+    /// The bytes of its block, where they came with the frame.
+    pub(crate) bytes: Option<&'a [u8]>,
 }
 
 impl Engine {
@@ -116,7 +129,7 @@ impl Follower {
             if let Some(frame) = self.tail.poll(limit)? {
                 let assigned = Assigned::decode(frame.assigned())
                     .ok_or_else(|| Error::internal("a frame's assigned section can't be decoded"))?;
-                return Ok(FollowedCommit { frame, assigned });
+                return Ok(FollowedCommit { frame, assigned, position: StepsPosition::default() });
             }
             let now = Instant::now();
             if until.is_some_and(|until| until <= now) {
@@ -132,46 +145,47 @@ impl Follower {
             }
         }
     }
-
-    pub(crate) fn engine(&self) -> &Arc<Engine> {
-        &self.engine
-    }
 }
 
 impl FollowedCommit {
-    pub(crate) fn seq(&self) -> u64 {
-        self.frame.header().seq
+    /// Every command was looked at.
+    pub(crate) fn is_over(&self) -> bool {
+        self.position.ordinal >= self.frame.header().command_count
     }
 
-    pub(crate) fn epoch(&self) -> u64 {
-        self.frame.header().epoch
+    /// The block of the next command, if it has one whose bytes are not in the frame.
+    pub(crate) fn peek_block(&mut self) -> Result<Option<BlockAddress>> {
+        let before = self.position;
+        let block = self.step()?.and_then(|told| told.step.block.filter(|_| told.bytes.is_none()));
+        self.position = before;
+        Ok(block)
     }
 
-    /// Calls `each` with every command, in order, and the bytes of its block where they came with the frame.
-    pub(crate) fn each(&self, mut each: impl FnMut(&Step<'_>, Option<&[u8]>) -> Result<()>) -> Result<()> {
-        let header = self.frame.header();
-        let mut steps = Steps::new(Contents {
+    /// The next command.
+    pub(crate) fn step(&mut self) -> Result<Option<FollowedCommand<'_>>> {
+        let header = *self.frame.header();
+        let contents = Contents {
             command_count: header.command_count,
             commands: self.frame.commands(),
             image_len: header.image_len,
             assigned: &self.assigned,
-        });
-        while let Some(step) = steps.next()? {
-            let bytes = match (&step.image, &step.block) {
-                (Some((start, owner)), Some(block)) => {
-                    Some(self.image_bytes(*start, owner.len(), block.len).ok_or_else(|| {
-                        Error::internal("a small block lies outside its frame")
-                    })?)
-                }
-                _ => None,
-            };
-            each(&step, bytes)?;
-        }
-        Ok(())
+        };
+        let mut steps = Steps::resume(contents, self.position);
+        let Some(step) = steps.next()? else { return Ok(None) };
+        self.position = steps.position();
+        let bytes = match (&step.image, &step.block) {
+            (Some((start, owner)), Some(block)) => {
+                let bytes = image_bytes(self.frame.image(), *start, owner.len(), block.len);
+                Some(bytes.ok_or_else(|| Error::internal("a small block lies outside its frame"))?)
+            }
+            _ => None,
+        };
+        let last = self.position.ordinal == header.command_count;
+        Ok(Some(FollowedCommand { seq: header.seq, epoch: header.epoch, last, step, bytes }))
     }
+}
 
-    fn image_bytes(&self, start: u64, owner_len: usize, len: u64) -> Option<&[u8]> {
-        let start = usize::try_from(start).ok()?.checked_add(crate::format::block::HEADER_BYTES)?.checked_add(owner_len)?;
-        self.frame.image().get(start..)?.get(..usize::try_from(len).ok()?)
-    }
+fn image_bytes(image: &[u8], start: u64, owner_len: usize, len: u64) -> Option<&[u8]> {
+    let start = usize::try_from(start).ok()?.checked_add(crate::format::block::HEADER_BYTES)?.checked_add(owner_len)?;
+    image.get(start..)?.get(..usize::try_from(len).ok()?)
 }

@@ -39,13 +39,13 @@ use std::{
 
 use arc_swap::ArcSwap;
 
+pub use self::{draft::Data, verify::Finding};
 pub(crate) use self::{
-    apply::OwnerList,
-    draft::{check_tag, Data, Draft},
+    draft::{check_tag, Draft},
     durability::DurableCallback,
-    follow::{FollowedCommit, Follower},
+    follow::{FollowedCommand, FollowedCommit, Follower},
     state::{State, View},
-    verify::Finding,
+    streams::StreamState,
 };
 use self::{
     background::Background, commit::Append, durability::Notifications, follow::Followers, manifest_file::ManifestFile,
@@ -56,7 +56,7 @@ use crate::{
     error::{Error, Result},
     format::{block::BlockAddress, manifest::Counts},
     log::{GroupSync, Supply},
-    vfs::{File, ForkSentinel, Vfs},
+    vfs::{File, ForkSentinel, Region, Vfs},
 };
 
 /// What a commit survives.
@@ -186,7 +186,7 @@ struct Counters {
     compactions: AtomicU64,
     stalls_us: AtomicU64,
     /// Views handed out and not yet released.
-    pinned_views: AtomicU64,
+    pinned_views: Arc<AtomicU64>,
     /// Index entries that were deleted or trimmed since the last merge of everything.
     deleted: AtomicU64,
 }
@@ -244,6 +244,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Engine {
+    /// The state as it is now, held without counting. A seq to look at it with is to be read afterwards.
+    pub(crate) fn state(&self) -> arc_swap::Guard<Arc<State>> {
+        self.state.load()
+    }
+
     /// Everything at the newest commit.
     pub(crate) fn view(&self) -> View {
         let state = self.state.load_full();
@@ -306,13 +311,9 @@ impl Engine {
         lock(&self.snapshots).keys().copied().collect()
     }
 
-    /// One more (`true`) or one fewer view in the host's hands.
-    pub(crate) fn count_view(&self, handed_out: bool) {
-        if handed_out {
-            self.counters.pinned_views.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.counters.pinned_views.fetch_sub(1, Ordering::Relaxed);
-        }
+    /// Counts a view that is handed out; its release is counted by the region.
+    pub(crate) fn view_handed_out(&self, region: &Region) {
+        region.view_handed_out(&self.counters.pinned_views);
     }
 
     /// Refuses what a handle in this condition can't do any more.
@@ -329,7 +330,7 @@ impl Engine {
         }
     }
 
-    fn poison(&self, error: &Error) {
+    pub(crate) fn poison(&self, error: &Error) {
         self.group.poison(error.clone());
     }
 }

@@ -31,12 +31,14 @@ impl Reclaim {
             return Ok(None);
         }
         let retained = engine.retained_from();
-        let candidate = metas
+        let candidate = state
+            .chunks
             .iter()
-            .filter(|meta| meta.dead_bytes > 0 && meta.last_seq < retained)
-            .filter(|meta| !engine.is_being_written(&state, meta.number))
-            .max_by_key(|meta| meta.dead_bytes);
-        let Some(chunk) = candidate.and_then(|meta| state.chunks.get(meta.number)) else {
+            .filter(|chunk| chunk.meta().dead_bytes > 0 && !engine.is_being_written(&state, chunk.number()))
+            // In this order: a commit that has a block in there names the chunk before it lets go of it.
+            .filter(|chunk| !chunk.is_in_use() && chunk.meta().last_seq < retained)
+            .max_by_key(|chunk| chunk.meta().dead_bytes);
+        let Some(chunk) = candidate else {
             let dead: Vec<u32> = metas.iter().filter(|meta| meta.dead_bytes > 0).map(|meta| meta.number).collect();
             engine.seal_chunks(|number| dead.contains(&number));
             return Ok(None);
@@ -146,12 +148,13 @@ impl Engine {
         }
     }
 
-    /// Chunks named by a commit from here on stay as they are: the retained log names their blocks.
+    /// Chunks named by a commit from here on stay as they are: replay and followers find their blocks there.
     fn retained_from(&self) -> u64 {
+        let replayed = lock(&self.manifest).current().checkpoint_seq.saturating_add(1);
         if self.options.log_retention_bytes == 0 {
-            return u64::MAX;
+            return replayed;
         }
-        self.first_log_seq().unwrap_or(0)
+        self.first_log_seq().unwrap_or(0).min(replayed)
     }
 
     /// Live and dead bytes of all chunks; estimates.

@@ -177,7 +177,7 @@ pub unsafe extern "C" fn sarsen_batch_free_block(
     error: *mut *mut sarsen_error,
 ) -> sarsen_status {
     // SAFETY: this function's contract.
-    unsafe { guard(error, || borrow_mut(batch)?.free_block(address(block)?)) }
+    unsafe { guard(error, || borrow_mut(batch)?.free_block(&address(block)?)) }
 }
 
 /// Appends to a stream a record whose bytes are those of a loose block, one from sarsen_block_append: it is named, not

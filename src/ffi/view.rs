@@ -38,7 +38,7 @@ impl sarsen_view {
     /// The view's pin is one reference to the mapped region, so handing one out takes no memory.
     pub(super) fn of(view: View) -> sarsen_view {
         let (data, len) = (view.bytes().as_ptr(), view.bytes().len());
-        let pin = Arc::into_raw(view.into_region()).cast_mut().cast();
+        let pin = view.into_region().map_or(std::ptr::null_mut(), |region| Arc::into_raw(region).cast_mut().cast());
         sarsen_view { data, len, pin }
     }
 }

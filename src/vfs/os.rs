@@ -49,10 +49,11 @@ impl Vfs for OsVfs {
         })?;
         let metadata = file.metadata().map_err(|error| os_error(action, &name, &error))?;
         if !metadata.is_file() {
+            let os_code = if metadata.is_dir() { libc::EISDIR } else { 0 };
             return Err(Error::Io {
                 what: "cannot open what is no regular file".into(),
                 file: Some(name),
-                os_code: 0,
+                os_code,
             });
         }
         Ok(Arc::new(OsFile { file, name }))
@@ -414,7 +415,7 @@ mod tests {
             // Nobody has the FIFO's other end: a plain open would wait for ever.
             assert_eq!(os_code(OsVfs.open(&scratch.path("fifo"), mode)), 0);
         }
-        assert_eq!(os_code(OsVfs.open(&scratch.0, OpenMode::Read)), 0);
+        assert_eq!(os_code(OsVfs.open(&scratch.0, OpenMode::Read)), libc::EISDIR);
         assert_eq!(os_code(OsVfs.open(&scratch.0, OpenMode::Write)), libc::EISDIR);
         assert_eq!(
             OsVfs.entry_kind(&scratch.path("link")),

@@ -57,10 +57,11 @@ impl SimFile {
     }
 
     fn check_writable(&self, operation: Operation) -> Result<()> {
-        if self.writable {
-            Ok(())
-        } else {
-            Err(self.handle.refused(operation, libc::EBADF))
+        match operation {
+            _ if self.writable => Ok(()),
+            Operation::SetLength => Err(self.handle.refused(operation, libc::EINVAL)),
+            Operation::Map => Err(self.handle.refused(operation, libc::EACCES)),
+            _ => Err(self.handle.refused(operation, libc::EBADF)),
         }
     }
 
@@ -90,6 +91,10 @@ impl File for SimFile {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            // No system call either on the real file system.
+            return Ok(());
+        }
         self.check_writable(Operation::Write)?;
         self.end_of(Operation::Write, offset, bytes.len() as u64)?;
         let mut state = self.handle.disk.lock();
@@ -130,13 +135,13 @@ impl File for SimFile {
     }
 
     fn allocate(&self, offset: u64, len: u64) -> Result<()> {
+        if len == 0 {
+            return Ok(());
+        }
         self.check_writable(Operation::Allocate)?;
         self.end_of(Operation::Allocate, offset, len)?;
         let mut state = self.handle.disk.lock();
         state.begin(Operation::Allocate, &self.handle.path)?;
-        if len == 0 {
-            return Ok(());
-        }
         if state.content(self.handle.inode)?.missing_blocks(offset, len) > state.free_blocks() {
             return Err(self.handle.refused(Operation::Allocate, libc::ENOSPC));
         }

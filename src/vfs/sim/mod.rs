@@ -24,6 +24,8 @@ mod crash;
 mod disk;
 mod file;
 mod names;
+#[cfg(test)]
+mod same_as_os;
 mod system;
 #[cfg(test)]
 mod tests;

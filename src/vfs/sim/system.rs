@@ -49,8 +49,14 @@ impl Vfs for SimVfs {
         let fail = |os_code| refused(Operation::Rename, from, os_code);
         let mut state = self.disk.lock();
         state.begin(Operation::Rename, from)?;
+        let (from_place, to_place) = (state.place(from).map_err(fail)?, state.place(to).map_err(fail)?);
         let source = state.resolve(from).map_err(fail)?;
-        let (from, to_place) = (state.place(from).map_err(fail)?, state.place(to).map_err(fail)?);
+        if from != to && to.starts_with(from) {
+            return Err(fail(libc::EINVAL));
+        }
+        if from != to && from.starts_with(to) {
+            return Err(fail(libc::ENOTEMPTY));
+        }
         if let Ok(target) = state.resolve(to) {
             match (state.entries(source), state.entries(target)) {
                 _ if source == target => return Ok(()),
@@ -60,7 +66,7 @@ impl Vfs for SimVfs {
                 _ => {}
             }
         }
-        state.names.rename(from, to_place);
+        state.names.rename(from_place, to_place);
         Ok(())
     }
 

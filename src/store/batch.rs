@@ -1,0 +1,174 @@
+//! The commands of one atomic commit.
+
+pub use crate::engine::Data;
+use crate::{
+    engine::Draft,
+    error::{Error, Result},
+    format::{
+        block::BlockAddress,
+        bytes::Reader,
+        load::{Loaded, LoadedData},
+    },
+};
+
+use super::{Store, Tags};
+
+/// Commands to be committed together, in order; later ones see earlier ones. A command that fails to be added leaves
+/// the batch as it was.
+#[derive(Debug, Default, Clone)]
+pub struct Batch {
+    draft: Draft,
+}
+
+impl Batch {
+    pub fn new() -> Batch {
+        Batch::default()
+    }
+
+    pub(super) fn draft(&mut self) -> &mut Draft {
+        &mut self.draft
+    }
+
+    /// How many commands are in it; none after a commit.
+    pub fn count(&self) -> usize {
+        self.draft.count()
+    }
+
+    pub fn clear(&mut self) {
+        self.draft.clear();
+    }
+
+    /// `key` has up to 65,535 bytes, `value` less than 4 GiB.
+    pub fn set_kv(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.draft.set_kv(key, value)
+    }
+
+    pub fn delete_kv(&mut self, key: &[u8]) -> Result<()> {
+        self.draft.delete_kv(key)
+    }
+
+    /// Appends a record: bytes, or those of a loose block.
+    pub fn append_stream(&mut self, name: &[u8], data: Data<'_>) -> Result<()> {
+        self.draft.append_stream(name, data)
+    }
+
+    /// Drops records below `before`; `u64::MAX` drops the stream.
+    pub fn trim_stream(&mut self, name: &[u8], before: u64) -> Result<()> {
+        self.draft.trim_stream(name, before)
+    }
+
+    /// Writes memory `id`; one that is there is replaced, bytes and tags.
+    pub fn append_memory(&mut self, id: u64, tags: &Tags, data: Data<'_>) -> Result<()> {
+        let tags: Vec<&str> = tags.iter().collect();
+        self.draft.append_memory(id, &tags, data)
+    }
+
+    pub fn delete_memory(&mut self, id: u64) -> Result<()> {
+        self.draft.delete_memory(id)
+    }
+
+    /// Appends a loose block.
+    pub fn append_block(&mut self, data: &[u8]) -> Result<()> {
+        self.draft.append_block(data)
+    }
+
+    /// Ends a loose block's hold on itself.
+    pub fn free_block(&mut self, block: &BlockAddress) -> Result<()> {
+        self.draft.free_block(*block)
+    }
+
+    /// Adds many commands in the layout of `docs/FORMAT.md`, 'Batches'; all of them or, on failure, none.
+    pub fn load(&mut self, encoded: &[u8]) -> Result<()> {
+        let mut commands = Vec::new();
+        let mut reader = Reader::new(encoded);
+        while !reader.is_empty() {
+            let number = commands.len();
+            let loaded = Loaded::decode(&mut reader)
+                .map_err(|what| Error::invalid(format!("command {number} of the encoded batch: {what}")))?;
+            commands.push(loaded);
+        }
+        // Limits show when a command is added: on a copy of nothing first, so that this batch stays what it was.
+        let mut trial = Batch::new();
+        commands.iter().try_for_each(|command| trial.add_loaded(command))?;
+        if self.count() == 0 {
+            self.draft = trial.draft;
+            return Ok(());
+        }
+        self.draft.check_joined(&trial.draft)?;
+        commands.iter().try_for_each(|command| self.add_loaded(command))
+    }
+
+    fn add_loaded(&mut self, command: &Loaded<'_>) -> Result<()> {
+        match command {
+            Loaded::AppendBlock { data } => self.append_block(data),
+            Loaded::FreeBlock { block } => self.free_block(block),
+            Loaded::AppendMemory { id, tags, data } => {
+                let tags = Tags::of(tags)?;
+                self.append_memory(*id, &tags, data_of(data))
+            }
+            Loaded::DeleteMemory { id } => self.delete_memory(*id),
+            Loaded::SetKv { key, value } => self.set_kv(key, value),
+            Loaded::DeleteKv { key } => self.delete_kv(key),
+            Loaded::AppendStream { name, data } => self.append_stream(name, data_of(data)),
+            Loaded::TrimStream { name, before } => self.trim_stream(name, *before),
+        }
+    }
+
+    /// What command number `command` of the batch last committed was given: the index of a stream record, and a block.
+    pub fn result(&self, command: usize) -> Result<(Option<u64>, Option<BlockAddress>)> {
+        self.draft.result(command)
+    }
+}
+
+fn data_of<'a>(data: &LoadedData<'a>) -> Data<'a> {
+    match data {
+        LoadedData::Bytes(bytes) => Data::Bytes(bytes),
+        LoadedData::Block(block) => Data::Block(*block),
+    }
+}
+
+/// Commits of one command.
+impl Store {
+    fn commit_one(&self, add: impl FnOnce(&mut Batch) -> Result<()>) -> Result<Batch> {
+        let mut batch = Batch::new();
+        add(&mut batch)?;
+        self.commit(&mut batch, None)?;
+        Ok(batch)
+    }
+
+    pub fn kv_set(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.commit_one(|batch| batch.set_kv(key, value)).map(|_| ())
+    }
+
+    pub fn kv_delete(&self, key: &[u8]) -> Result<()> {
+        self.commit_one(|batch| batch.delete_kv(key)).map(|_| ())
+    }
+
+    /// Returns the record's index.
+    pub fn stream_append(&self, name: &[u8], data: &[u8]) -> Result<u64> {
+        let batch = self.commit_one(|batch| batch.append_stream(name, Data::Bytes(data)))?;
+        batch.result(0)?.0.ok_or_else(|| Error::internal("an appended record has no index"))
+    }
+
+    pub fn stream_trim(&self, name: &[u8], before: u64) -> Result<()> {
+        self.commit_one(|batch| batch.trim_stream(name, before)).map(|_| ())
+    }
+
+    pub fn memory_append(&self, id: u64, tags: &Tags, data: &[u8]) -> Result<()> {
+        self.commit_one(|batch| batch.append_memory(id, tags, Data::Bytes(data))).map(|_| ())
+    }
+
+    pub fn memory_delete(&self, id: u64) -> Result<()> {
+        self.commit_one(|batch| batch.delete_memory(id)).map(|_| ())
+    }
+
+    /// Commits a loose block and returns its address.
+    pub fn block_append(&self, data: &[u8]) -> Result<BlockAddress> {
+        let batch = self.commit_one(|batch| batch.append_block(data))?;
+        batch.result(0)?.1.ok_or_else(|| Error::internal("an appended block has no address"))
+    }
+
+    pub fn block_free(&self, block: &BlockAddress) -> Result<()> {
+        self.commit_one(|batch| batch.free_block(block)).map(|_| ())
+    }
+}

@@ -1,0 +1,219 @@
+//! Key-value: ordered byte keys.
+
+use std::sync::Arc;
+
+use super::{check_open, snapshot::view_of, Key, Snapshot, Store, View};
+use crate::{
+    engine::{self, Engine, State},
+    error::{Error, Result},
+    format::{
+        bytes::to_u64,
+        record::{self, kind, SPACE_KV},
+    },
+    index::{Hit, Scan},
+};
+
+/// What a `fill` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filled {
+    /// So many whole records were written, taking so many bytes.
+    Records { len: usize, count: usize },
+    /// There is nothing more.
+    End,
+    /// The next record alone needs a buffer of this many bytes; the iterator has not moved.
+    TooSmall { needed: usize },
+}
+
+impl Store {
+    /// The live version of a key at a snapshot, or now.
+    fn kv_hit<'a>(&self, state: &'a State, snapshot: Option<&Snapshot>, key: &[u8]) -> Result<Hit<'a>> {
+        let seq = snapshot.map_or_else(|| self.engine.last_seq(), Snapshot::seq);
+        let hit = state.get(Key::new(SPACE_KV, key).bytes(), seq)?;
+        hit.filter(|hit| hit.kind != kind::TOMBSTONE).ok_or(Error::NotFound)
+    }
+
+    /// The value, in place.
+    pub fn kv_get(&self, snapshot: Option<&Snapshot>, key: &[u8]) -> Result<View> {
+        self.check_open()?;
+        let state = self.engine.state();
+        let hit = self.kv_hit(&state, snapshot, key)?;
+        match record::block_of(hit.kind, hit.value) {
+            None => View::of_hit(&self.engine, &hit),
+            Some(block) => Ok(View::of_block(&self.engine, &state.read_block(&block, 0, block.len)?)),
+        }
+    }
+
+    /// Copies as much of the value as fits and returns its whole length.
+    pub fn kv_read(&self, snapshot: Option<&Snapshot>, key: &[u8], buffer: &mut [u8]) -> Result<usize> {
+        self.check_open()?;
+        let state = self.engine.state();
+        let hit = self.kv_hit(&state, snapshot, key)?;
+        match record::block_of(hit.kind, hit.value) {
+            None => Ok(copy_front(hit.value, buffer)),
+            Some(block) => Ok(copy_front(state.read_block(&block, 0, block.len)?.bytes(), buffer)),
+        }
+    }
+
+    /// Calls `each` with the number of a key and what it has, all from one snapshot.
+    pub fn kv_get_many(
+        &self,
+        snapshot: Option<&Snapshot>,
+        keys: &[&[u8]],
+        each: &mut dyn FnMut(usize, Result<View>),
+    ) -> Result<()> {
+        self.check_open()?;
+        let view = view_of(&self.engine, snapshot);
+        for (number, key) in keys.iter().enumerate() {
+            let found = view.get(Key::new(SPACE_KV, key).bytes()).and_then(|hit| {
+                let hit = hit.ok_or(Error::NotFound)?;
+                match record::block_of(hit.kind, hit.value) {
+                    None => View::of_hit(&self.engine, &hit),
+                    Some(block) => Ok(View::of_block(&self.engine, &view.block(&block)?)),
+                }
+            });
+            each(number, found);
+        }
+        Ok(())
+    }
+
+    /// Keys in `[start, end)`; an empty bound is none.
+    pub fn kv_scan(&self, snapshot: Option<&Snapshot>, start: &[u8], end: &[u8], reverse: bool) -> Result<KvIter> {
+        self.check_open()?;
+        let view = view_of(&self.engine, snapshot);
+        let upper = if end.is_empty() { vec![SPACE_KV + 1] } else { record::kv_key(end) };
+        let scan = view.scan(record::kv_key(start), Some(upper), reverse);
+        Ok(KvIter::new(&self.engine, view, scan))
+    }
+
+    /// Keys that start with `prefix`.
+    pub fn kv_prefix(&self, snapshot: Option<&Snapshot>, prefix: &[u8], reverse: bool) -> Result<KvIter> {
+        self.check_open()?;
+        let view = view_of(&self.engine, snapshot);
+        let scan = view.scan_prefix(record::kv_key(prefix), reverse);
+        Ok(KvIter::new(&self.engine, view, scan))
+    }
+}
+
+fn copy_front(value: &[u8], buffer: &mut [u8]) -> usize {
+    let shared = value.len().min(buffer.len());
+    if let (Some(from), Some(to)) = (value.get(..shared), buffer.get_mut(..shared)) {
+        to.copy_from_slice(from);
+    }
+    value.len()
+}
+
+/// A scan over keys. Sees one snapshot throughout. One thread at a time.
+#[derive(Debug)]
+pub struct KvIter {
+    engine: Arc<Engine>,
+    view: engine::View,
+    scan: Scan,
+    /// The scan stands on a pair that was not handed out yet.
+    ahead: bool,
+    /// The current value, where it is a block.
+    block: Option<View>,
+}
+
+impl KvIter {
+    fn new(engine: &Arc<Engine>, view: engine::View, scan: Scan) -> KvIter {
+        KvIter { engine: Arc::clone(engine), view, scan, ahead: false, block: None }
+    }
+
+    /// To the next pair; false: there is none.
+    #[expect(clippy::should_implement_trait, reason = "it can fail, and lends what it finds")]
+    pub fn next(&mut self) -> Result<bool> {
+        let found = self.look_ahead()?;
+        self.ahead = false;
+        Ok(found)
+    }
+
+    fn look_ahead(&mut self) -> Result<bool> {
+        check_open(&self.engine)?;
+        if self.ahead {
+            return Ok(true);
+        }
+        self.block = None;
+        if !self.scan.next()? {
+            return Ok(false);
+        }
+        if let Some(entry) = self.scan.entry() {
+            if let Some(block) = record::block_of(entry.kind, entry.value) {
+                self.block = Some(View::of_block(&self.engine, &self.view.block(&block)?));
+            }
+        }
+        self.ahead = true;
+        Ok(true)
+    }
+
+    /// Of the current pair; good until the next call.
+    pub fn key(&self) -> &[u8] {
+        self.scan.entry().and_then(|entry| entry.key.get(1..)).unwrap_or_default()
+    }
+
+    /// Of the current pair; good until the next call.
+    pub fn value(&self) -> &[u8] {
+        match &self.block {
+            Some(view) => view.bytes(),
+            None => self.scan.entry().map(|entry| entry.value).unwrap_or_default(),
+        }
+    }
+
+    /// Writes as many whole pairs as fit: u32 key length, u32 value length, key, value.
+    pub fn fill(&mut self, buffer: &mut [u8]) -> Result<Filled> {
+        let mut filler = Filler::new(buffer);
+        while self.look_ahead()? {
+            let (key, value) = (self.key(), self.value());
+            let lengths = [length_u32(key)?.to_le_bytes(), length_u32(value)?.to_le_bytes()];
+            if !filler.put(&[lengths.as_flattened(), key, value]) {
+                break;
+            }
+            self.ahead = false;
+        }
+        Ok(filler.filled(self.ahead))
+    }
+}
+
+pub(super) fn length_u32(bytes: &[u8]) -> Result<u32> {
+    u32::try_from(to_u64(bytes.len())).map_err(|_| Error::internal("a record longer than any can be"))
+}
+
+/// Puts whole records into a buffer.
+pub(super) struct Filler<'a> {
+    buffer: &'a mut [u8],
+    len: usize,
+    count: usize,
+    needed: usize,
+}
+
+impl<'a> Filler<'a> {
+    pub(super) fn new(buffer: &'a mut [u8]) -> Filler<'a> {
+        Filler { buffer, len: 0, count: 0, needed: 0 }
+    }
+
+    /// False, and nothing put, if the record doesn't fit any more.
+    pub(super) fn put(&mut self, pieces: &[&[u8]]) -> bool {
+        let total: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let place = self.len.checked_add(total).and_then(|end| self.buffer.get_mut(self.len..end));
+        let Some(mut place) = place else {
+            self.needed = total;
+            return false;
+        };
+        for piece in pieces {
+            let Some((front, rest)) = place.split_at_mut_checked(piece.len()) else { return false };
+            front.copy_from_slice(piece);
+            place = rest;
+        }
+        self.len += total;
+        self.count += 1;
+        true
+    }
+
+    /// `more`: a record was found that did not fit.
+    pub(super) fn filled(&self, more: bool) -> Filled {
+        match (self.count, more) {
+            (0, true) => Filled::TooSmall { needed: self.needed },
+            (0, false) => Filled::End,
+            _ => Filled::Records { len: self.len, count: self.count },
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The data model over the engine, and the crate's public API: key-value, streams, memories, blocks, batches over
+//! all of them, snapshots, the log. The C API wraps exactly this.
+
+mod batch;
+mod block;
+mod kv;
+mod log_reader;
+mod memory;
+mod snapshot;
+mod stream;
+mod tags;
+mod view;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+pub use self::{
+    batch::{Batch, Data},
+    kv::{Filled, KvIter},
+    log_reader::{LogCommand, LogReader},
+    memory::MemoryIter,
+    snapshot::Snapshot,
+    stream::{StreamIter, StreamNames},
+    tags::Tags,
+    view::View,
+};
+pub use crate::{
+    engine::{Check, Finding, LogMethod, Options, Recovery, Stats, Survive, Verdict},
+    format::block::BlockAddress,
+};
+use crate::{
+    engine::Engine,
+    error::{Error, Result},
+    vfs::{OsVfs, Vfs},
+};
+
+/// An open store. Every method may be called from any thread at once. Dropping it closes it; [`Store::close`] tells
+/// how that went.
+#[derive(Debug)]
+pub struct Store {
+    engine: Arc<Engine>,
+}
+
+impl Store {
+    /// Opens, or creates, the store in the directory `path`. Recovery happens here and writes nothing.
+    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Store> {
+        Store::open_on(Arc::new(OsVfs), path.as_ref(), options)
+    }
+
+    pub(crate) fn open_on(vfs: Arc<dyn Vfs>, path: &Path, options: &Options) -> Result<Store> {
+        Ok(Store { engine: Engine::open(vfs, path, options)? })
+    }
+
+    /// Checkpoints and lets go of the files. Snapshots, iterators and log readers answer `InvalidArgument` from then
+    /// on; views stay good. A second call does nothing.
+    pub fn close(&self) -> Result<()> {
+        self.engine.close()
+    }
+
+    /// Newest commit; 0: none.
+    pub fn last_seq(&self) -> u64 {
+        self.engine.last_seq()
+    }
+
+    /// Newest commit that survives power loss, with every one before it.
+    pub fn durable_seq(&self) -> u64 {
+        self.engine.durable_seq()
+    }
+
+    /// Makes every commit so far survive power loss.
+    pub fn sync(&self) -> Result<()> {
+        self.engine.sync()
+    }
+
+    /// Returns once commit `seq` survives power loss, syncing for it unless somebody is. `timeout` bounds only waiting
+    /// for others.
+    pub fn wait_durable(&self, seq: u64, timeout: Duration) -> Result<()> {
+        self.check_open()?;
+        self.engine.wait_durable(seq, Some(timeout))
+    }
+
+    /// Calls `callback` exactly once when commit `seq` survives power loss, on the thread whose call made it so.
+    pub fn notify_durable(&self, seq: u64, callback: Box<dyn FnOnce(u64, Result<()>) + Send>) -> Result<()> {
+        self.check_open()?;
+        self.engine.notify_durable(seq, callback)
+    }
+
+    /// Puts every commit so far into chunks and runs and releases the log before it.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.engine.checkpoint()
+    }
+
+    /// Checkpoints, merges the whole index and gives back the space of everything dead.
+    pub fn compact(&self) -> Result<()> {
+        self.engine.compact()
+    }
+
+    /// Upkeep for about `budget`, at least one step; whether work is left.
+    pub fn maintain(&self, budget: Duration) -> Result<bool> {
+        self.engine.maintain(u64::try_from(budget.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// Lets a read-only store see what was committed since; the newest commit it sees now.
+    pub fn refresh(&self) -> Result<u64> {
+        self.check_open()?;
+        self.engine.refresh()
+    }
+
+    /// What opening found.
+    pub fn recovery(&self) -> Recovery {
+        self.engine.recovery()
+    }
+
+    /// Figures, collected now.
+    pub fn stats(&self) -> Result<Stats> {
+        self.check_open()?;
+        self.engine.stats()
+    }
+
+    /// Reads and checks every byte; what is wrong, if anything.
+    pub fn verify(&self) -> Result<Vec<Finding>> {
+        self.engine.verify()
+    }
+
+    /// Writes a store of its own to `path`: what the snapshot sees, or the newest commit.
+    pub fn backup(&self, snapshot: Option<&Snapshot>, path: &Path) -> Result<()> {
+        self.engine.backup(snapshot.map(Snapshot::seq), path)
+    }
+
+    /// Takes over a directory in the ancestral layout into a store without commits; how many records it had.
+    pub fn import(&self, path: &Path) -> Result<u64> {
+        self.engine.import(path)
+    }
+
+    /// Freezes what is visible now.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        self.check_open()?;
+        Ok(Snapshot::new(Arc::clone(&self.engine)))
+    }
+
+    /// Commits the batch, all of it or nothing, and returns its seq once it has its level (`None`: the store's default).
+    /// The batch is empty afterwards if this succeeds, untouched if not. An empty one gives the newest seq.
+    pub fn commit(&self, batch: &mut Batch, survive: Option<Survive>) -> Result<u64> {
+        self.engine.commit(batch.draft(), survive)
+    }
+
+    /// Oldest commit that is still in the log; the next one to come where it is empty.
+    pub fn log_first_seq(&self) -> u64 {
+        self.engine.first_log_seq().unwrap_or_else(|_| self.last_seq().saturating_add(1))
+    }
+
+    /// Commits from `seq` on. `NotFound` if the log doesn't reach back to it, `Conflict` if the commit before it is of
+    /// another epoch than `epoch` (0: any).
+    pub fn log_read(&self, seq: u64, epoch: u64) -> Result<LogReader> {
+        self.check_open()?;
+        LogReader::new(&self.engine, seq, epoch)
+    }
+
+    /// True in a child process of the one that opened the store.
+    pub(crate) fn forked(&self) -> bool {
+        self.engine.forked()
+    }
+
+    /// A call into the store panicked: nobody knows in what state it left things.
+    pub(crate) fn poison_after_panic(&self) {
+        self.engine.poison(&Error::internal("a call panicked"));
+    }
+
+    fn check_open(&self) -> Result<()> {
+        check_open(&self.engine)
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if !self.engine.forked() {
+            // Whoever wants to know calls close.
+            let _ = self.engine.close();
+        }
+    }
+}
+
+fn check_open(engine: &Engine) -> Result<()> {
+    if engine.is_closed() {
+        return Err(Error::invalid("the store was closed"));
+    }
+    Ok(())
+}
+
+/// An index key built on the stack where it is short.
+struct Key {
+    short: [u8; Key::SHORT],
+    len: usize,
+    long: Vec<u8>,
+}
+
+impl Key {
+    const SHORT: usize = 128;
+
+    fn new(space: u8, rest: &[u8]) -> Key {
+        let mut key = Key { short: [0; Key::SHORT], len: rest.len().saturating_add(1), long: Vec::new() };
+        match key.short.get_mut(..rest.len().saturating_add(1)).and_then(<[u8]>::split_first_mut) {
+            Some((first, place)) => {
+                *first = space;
+                place.copy_from_slice(rest);
+            }
+            None => {
+                key.long.reserve_exact(key.len);
+                key.long.push(space);
+                key.long.extend_from_slice(rest);
+            }
+        }
+        key
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.short.get(..self.len).unwrap_or(&self.long)
+    }
+}

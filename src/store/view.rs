@@ -1,0 +1,79 @@
+//! Bytes inside the store, pinned.
+
+use std::{ops::Deref, sync::Arc};
+
+use crate::{
+    blocks::BlockSlice,
+    engine::Engine,
+    error::{Error, Result},
+    format::bytes::to_u64,
+    index::Hit,
+    vfs::Region,
+};
+
+/// Bytes inside the store, kept in place for as long as this lives, also after the store is closed.
+#[derive(Debug)]
+pub struct View {
+    /// `None` only once it was turned into its parts.
+    region: Option<Arc<Region>>,
+    offset: u64,
+    len: u64,
+}
+
+impl View {
+    pub(super) fn new(engine: &Engine, region: &Arc<Region>, offset: u64, len: u64) -> View {
+        engine.view_handed_out(region);
+        View { region: Some(Arc::clone(region)), offset, len }
+    }
+
+    pub(super) fn of_block(engine: &Engine, slice: &BlockSlice<'_>) -> View {
+        View::new(engine, slice.region(), slice.offset(), slice.len())
+    }
+
+    /// An inline value, where it lies in its memtable or run.
+    pub(super) fn of_hit(engine: &Engine, hit: &Hit<'_>) -> Result<View> {
+        let offset = offset_in(hit.region, hit.value)?;
+        Ok(View::new(engine, hit.region, offset, to_u64(hit.value.len())))
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.region.as_ref().and_then(|region| region.bytes(self.offset, self.len)).unwrap_or_default()
+    }
+
+    /// The one reference that keeps the bytes in place; to be given to `released` in the end.
+    pub(crate) fn into_region(mut self) -> Option<Arc<Region>> {
+        self.region.take()
+    }
+
+    /// Ends a view that `into_region` took apart.
+    pub(crate) fn released(region: Arc<Region>) {
+        drop(View { region: Some(region), offset: 0, len: 0 });
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        if let Some(region) = &self.region {
+            region.view_released();
+        }
+    }
+}
+
+impl Deref for View {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
+/// Where in the region a slice of it starts.
+fn offset_in(region: &Region, bytes: &[u8]) -> Result<u64> {
+    if bytes.is_empty() {
+        return Ok(0);
+    }
+    let lost = || Error::internal("a value lies outside its region");
+    let base = region.bytes(0, 0).ok_or_else(lost)?.as_ptr().addr();
+    bytes.as_ptr().addr().checked_sub(base).map(to_u64).ok_or_else(lost)
+}
