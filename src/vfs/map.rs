@@ -18,7 +18,10 @@ use std::{
     os::fd::AsRawFd,
     ptr::NonNull,
     slice,
-    sync::{Arc, OnceLock},
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        Arc, OnceLock,
+    },
 };
 
 use memmap2::{MmapOptions, MmapRaw};
@@ -35,6 +38,8 @@ pub(crate) struct Region {
     /// Owns the memory; shared with the prefixes that the simulation hands out.
     map: Arc<MmapRaw>,
     kept: OnceLock<Arc<dyn Any + Send + Sync>>,
+    /// Where views of these bytes are counted.
+    views: OnceLock<Arc<AtomicU64>>,
 }
 
 // SAFETY: the pointer is into a map that lives as long as the region and doesn't move, and nothing about it belongs to
@@ -85,6 +90,7 @@ impl Region {
             of_file,
             map,
             kept: OnceLock::new(),
+            views: OnceLock::new(),
         }
     }
 
@@ -153,6 +159,18 @@ impl Region {
     }
 
     /// Tells the kernel that these pages aren't needed soon: it reclaims them first, and those of a file leave the
+    /// Counts a view of these bytes in `counter`, which has to be the same one each time.
+    pub(crate) fn view_handed_out(&self, counter: &Arc<AtomicU64>) {
+        self.views.get_or_init(|| Arc::clone(counter)).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends what `view_handed_out` began.
+    pub(crate) fn view_released(&self) {
+        if let Some(counter) = self.views.get() {
+            counter.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     /// process (not the page cache) at once. What they hold stays.
     pub(crate) fn advise_cold(&self) {
         #[cfg(target_os = "linux")]
