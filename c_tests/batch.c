@@ -62,7 +62,9 @@ static void an_empty_batch_commits_and_takes_no_seq(void)
 {
     sarsen_store *store = check_open(check_path("store"), (check_how){0});
     sarsen_batch *batch = sarsen_batch_new();
-    CHECK_OK(sarsen_batch_commit(batch, store, 0, NULL, ERR));
+    uint64_t seq = 99;
+    CHECK_OK(sarsen_batch_commit(batch, store, 0, &seq, ERR));
+    CHECK_NUMBER(seq, 0); /* the newest one */
     CHECK_OK(sarsen_batch_commit(batch, store, SARSEN_SURVIVE_POWER, NULL, ERR));
     CHECK_NUMBER(sarsen_store_last_seq(store), 0);
     CHECK_OK(sarsen_batch_set_kv(batch, STR("k"), STR("v"), ERR));
@@ -118,6 +120,7 @@ static void a_batch_that_fails_half_way_leaves_nothing_and_is_untouched(void)
     for (int round = 0; round < 3; round++) {
         seq = 77;
         CHECK_IS(SARSEN_NOT_FOUND, sarsen_batch_commit(batch, store, round == 2 ? SARSEN_SURVIVE_POWER : 0, &seq, ERR));
+        CHECK_NUMBER(seq, 0); /* on failure numbers are 0 */
         CHECK_NUMBER(sarsen_batch_count(batch), 5);
         CHECK_NUMBER(sarsen_store_last_seq(store), 2);
         CHECK_KV(store, NULL, "k", NULL);
@@ -125,7 +128,7 @@ static void a_batch_that_fails_half_way_leaves_nothing_and_is_untouched(void)
         CHECK_IS(SARSEN_NOT_FOUND, sarsen_memory_get(store, NULL, 1, &view, ERR));
         if (round == 0) CHECK_OK(sarsen_store_checkpoint(store, ERR));
     }
-    CHECK_REFUSED(sarsen_batch_result(batch, 0, NULL, NULL, ERR)); /* never committed OK */
+    CHECK_IS(SARSEN_INVALID_ARGUMENT, sarsen_batch_result(batch, 0, NULL, NULL, ERR)); /* never committed OK */
     sarsen_batch_free(batch);
     free(large);
     check_sound(store);
@@ -159,7 +162,7 @@ static void results_name_indexes_and_blocks_until_the_batch_changes(void)
     sarsen_store *store = check_open(path, (check_how){0});
     sarsen_batch *batch = sarsen_batch_new();
     uint8_t *large = check_filled_new(100000, 4), *got = malloc(100000);
-    sarsen_block blocks[4];
+    sarsen_block blocks[4], none;
     uint64_t index = 99;
 
     CHECK_OK(sarsen_stream_append(store, STR("s"), STR("before"), NULL, ERR));
@@ -168,16 +171,19 @@ static void results_name_indexes_and_blocks_until_the_batch_changes(void)
     CHECK_OK(sarsen_batch_append_memory(batch, 9, NULL, STR("memory"), ERR));
     CHECK_OK(sarsen_batch_append_stream(batch, STR("s"), STR("record"), ERR));
     CHECK_OK(sarsen_batch_set_kv(batch, STR("k"), STR("v"), ERR));
-    CHECK_REFUSED(sarsen_batch_result(batch, 0, &index, &blocks[0], ERR)); /* not committed yet */
+    CHECK_IS(SARSEN_INVALID_ARGUMENT, sarsen_batch_result(batch, 0, &index, &blocks[0], ERR)); /* not committed yet */
     CHECK_OK(sarsen_batch_commit(batch, store, 0, NULL, ERR));
     for (size_t i = 0; i < 4; i++) CHECK_OK(sarsen_batch_result(batch, i, NULL, &blocks[i], ERR));
     CHECK_OK(sarsen_batch_result(batch, 3, &index, NULL, ERR));
     CHECK_NUMBER(index, 1);
     CHECK_OK(sarsen_batch_result(batch, 4, NULL, NULL, ERR));
-    CHECK_REFUSED(sarsen_batch_result(batch, 5, &index, NULL, ERR));
-    CHECK_REFUSED(sarsen_batch_result(batch, SIZE_MAX, &index, NULL, ERR));
+    CHECK_OK(sarsen_batch_result(batch, 4, &index, &none, ERR)); /* a pair has neither */
+    CHECK_NUMBER(index, UINT64_MAX);
+    CHECK(none.chunk == 0 && none.crc32c == 0 && none.offset == 0 && none.len == 0);
+    CHECK_IS(SARSEN_INVALID_ARGUMENT, sarsen_batch_result(batch, 5, &index, NULL, ERR));
+    CHECK_IS(SARSEN_INVALID_ARGUMENT, sarsen_batch_result(batch, SIZE_MAX, &index, NULL, ERR));
     CHECK_OK(sarsen_batch_append_block(batch, STR("next"), ERR)); /* the batch is changed */
-    CHECK_REFUSED(sarsen_batch_result(batch, 0, NULL, &blocks[0], ERR));
+    CHECK_IS(SARSEN_INVALID_ARGUMENT, sarsen_batch_result(batch, 0, NULL, &blocks[0], ERR));
     sarsen_batch_free(batch);
 
     for (int round = 0; round < 3; round++) {

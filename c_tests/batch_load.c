@@ -273,7 +273,7 @@ static void malformed_commands_are_refused_whole(void)
     begin(&out);
     put_header(&out, SARSEN_COMMAND_APPEND_MEMORY, 0, 1, 0, 1, 0);
     put_number(&out, 0, 2); /* a tag of no bytes */
-    refused(batch, &out, invalid | large);
+    refused(batch, &out, invalid);
     memset(longest, 't', sizeof longest);
     longest[1025] = '\0';
     begin(&out);

@@ -165,6 +165,24 @@ int check_main(int argc, char **argv, const check_case *cases, size_t count)
     return 0;
 }
 
+const char *check_program(void)
+{
+    static char *path; /* not /proc/self/exe, which names the emulator where there is one */
+    if (path == NULL) path = realpath(program_name, NULL);
+    CHECK_SYS(path != NULL);
+    return path;
+}
+
+bool check_instrumented(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+    return true;
+#else
+    const char *preloaded = getenv("LD_PRELOAD");
+    return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
+#endif
+}
+
 _Noreturn void check_skip(const char *format, ...)
 {
     va_list arguments;

@@ -101,6 +101,12 @@ int check_main(int argc, char **argv, const check_case *cases, size_t count);
     }
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
+/* The path of the running program, to be started again in another role. */
+const char *check_program(void);
+
+/* Whether this runs under valgrind or a sanitizer: slower by ten times and more, and heavy on memory. */
+bool check_instrumented(void);
+
 /* Ends the program as skipped. */
 _Noreturn void check_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -39,6 +39,8 @@ static void a_sync_makes_everything_so_far_durable(void)
     sarsen_store *store = check_open(check_path("store"), (check_how){0});
     uint8_t *large = check_filled_new(300000, 1);
     CHECK_OK(sarsen_store_sync(store, ERR)); /* of nothing */
+    CHECK_IS(SARSEN_INVALID_ARGUMENT, sarsen_store_wait_durable(store, 1, 0, ERR)); /* no commit has it yet */
+    CHECK_IS(SARSEN_INVALID_ARGUMENT, sarsen_store_notify_durable(store, 1, note, NULL, ERR));
     for (uint64_t i = 1; i <= 30; i++) {
         if (i % 3 == 0) CHECK_OK(sarsen_memory_append(store, i, NULL, large, 300000, ERR));
         else CHECK_OK(sarsen_kv_set(store, &i, sizeof i, STR("value"), ERR));

@@ -156,6 +156,9 @@ static void a_reader_starts_anywhere_and_follows(void)
     sarsen_command command;
     ahead = reader_from(store, 1, 0); /* on an empty store: what comes first */
     nothing_more(ahead);
+    CHECK_IS(SARSEN_INVALID_ARGUMENT, sarsen_log_read(store, 0, 0, &reader, ERR));
+    CHECK_IS(SARSEN_INVALID_ARGUMENT, sarsen_log_read(store, 2, 0, &reader, ERR)); /* beyond the next one to come */
+    CHECK(reader == NULL);
     for (uint64_t i = 1; i <= 100; i++) CHECK_OK(sarsen_kv_set(store, &i, sizeof i, NONE, ERR));
     for (uint64_t from = 1; from <= 101; from += 10) {
         reader = reader_from(store, from, 0);

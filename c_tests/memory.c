@@ -80,6 +80,7 @@ static void info_gives_the_block_and_the_tags(void)
         if (round == 1) CHECK_OK(sarsen_store_compact(store, ERR));
         if (round == 2) store = check_reopen(store, path, (check_how){0});
     }
+    CHECK_OK(sarsen_memory_info(store, NULL, 5, NULL, NULL, ERR)); /* is it there? */
     got = (sarsen_tags *)(void *)&block;
     CHECK_IS(SARSEN_NOT_FOUND, sarsen_memory_info(store, NULL, 7, &again, &got, ERR));
     CHECK(got == NULL);

@@ -56,7 +56,8 @@ static void version_is_dotted_numbers(void)
 
 static void a_null_error_reads_as_nothing(void)
 {
-    CHECK_IN(STATUS_BIT(SARSEN_OK) | STATUS_BIT(SARSEN_INVALID_ARGUMENT), sarsen_error_status(NULL));
+    CHECK_NUMBER(sarsen_error_status(NULL), SARSEN_INVALID_ARGUMENT);
+    CHECK(sarsen_error_message(NULL) != NULL && sarsen_error_message(NULL)[0] != '\0');
     CHECK(sarsen_error_os_code(NULL) == 0);
     CHECK(sarsen_error_file(NULL) == NULL);
     CHECK(sarsen_error_offset(NULL) == 0);

@@ -102,7 +102,7 @@ static void a_second_writer_is_locked_out_until_the_first_closes(void)
 
 static void closing_null_is_harmless(void)
 {
-    CHECK_IN(STATUS_BIT(SARSEN_OK) | STATUS_BIT(SARSEN_INVALID_ARGUMENT), sarsen_store_close(NULL, ERR));
+    CHECK_OK(sarsen_store_close(NULL, ERR));
     CHECK_NUMBER(sarsen_store_last_seq(NULL), 0);
     CHECK_NUMBER(sarsen_store_durable_seq(NULL), 0);
 }
@@ -195,7 +195,7 @@ static void stats_count_exactly_after_compact(void)
     CHECK_NUMBER(stats.memory_count, 7);
     CHECK_NUMBER(stats.stream_count, 2);
     CHECK_NUMBER(stats.stream_record_count, 7);
-    CHECK(stats.block_count >= 1);
+    CHECK_NUMBER(stats.block_count, 1); /* loose ones */
     CHECK(stats.block_bytes_live >= 100000);
     CHECK_NUMBER(stats.commits, sarsen_store_last_seq(store));
     CHECK(stats.bytes_appended >= 100000 + 10 * 1000);

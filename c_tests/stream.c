@@ -190,14 +190,11 @@ static void a_snapshot_keeps_the_bounds_of_its_time(void)
 static void reading_a_stream_that_is_not_there_gives_nothing(void)
 {
     sarsen_store *store = check_open(check_path("store"), (check_how){0});
-    sarsen_stream_iter *iter = NULL;
-    sarsen_bytes record;
-    uint64_t index;
-    CHECK_IN(STATUS_BIT(SARSEN_OK) | STATUS_BIT(SARSEN_NOT_FOUND),
-             sarsen_stream_read(store, NULL, STR("none"), 0, &iter, ERR));
-    CHECK((check_last.status == SARSEN_OK) == (iter != NULL));
-    if (iter != NULL) CHECK_IS(SARSEN_END, sarsen_stream_iter_next(iter, &index, &record, ERR));
-    sarsen_stream_iter_free(iter);
+    sarsen_stream_iter *iter = (sarsen_stream_iter *)(void *)store;
+    CHECK_IS(SARSEN_NOT_FOUND, sarsen_stream_read(store, NULL, STR("none"), 0, &iter, ERR));
+    CHECK(iter == NULL);
+    CHECK_IS(SARSEN_NOT_FOUND, sarsen_stream_read(store, NULL, STR("none"), UINT64_MAX, &iter, ERR));
+    CHECK(iter == NULL);
     check_close(store);
 }
 

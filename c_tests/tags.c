@@ -15,6 +15,10 @@ static void a_set_holds_each_tag_once(void)
     CHECK_NUMBER(sarsen_tags_count(tags), 4);
     CHECK(check_has_tag(tags, "red") && check_has_tag(tags, "gr\xc3\xbcn") && check_has_tag(tags, "blue"));
     CHECK(!check_has_tag(tags, "re") && !check_has_tag(tags, "with"));
+    tag = sarsen_tags_get(tags, 0); /* in byte order */
+    CHECK_BYTES(tag.data, tag.len, "blue", 4);
+    tag = sarsen_tags_get(tags, 3);
+    CHECK_BYTES(tag.data, tag.len, "with\0nul", 8);
     tag = sarsen_tags_get(tags, 4);
     CHECK(tag.data == NULL && tag.len == 0);
     tag = sarsen_tags_get(tags, SIZE_MAX);
@@ -33,8 +37,8 @@ static void tags_are_utf8_of_1_to_1024_bytes(void)
     memset(longest, 't', sizeof longest);
     CHECK_OK(sarsen_tags_add(tags, longest, 1024));
     CHECK_IS(SARSEN_TOO_LARGE, sarsen_tags_add(tags, longest, 1025));
-    CHECK_IN(STATUS_BIT(SARSEN_INVALID_ARGUMENT) | STATUS_BIT(SARSEN_TOO_LARGE), sarsen_tags_add(tags, NONE));
-    CHECK_IN(STATUS_BIT(SARSEN_INVALID_ARGUMENT) | STATUS_BIT(SARSEN_TOO_LARGE), sarsen_tags_add(tags, "", 0));
+    CHECK_IS(SARSEN_INVALID_ARGUMENT, sarsen_tags_add(tags, NONE));
+    CHECK_IS(SARSEN_INVALID_ARGUMENT, sarsen_tags_add(tags, "", 0));
     for (size_t i = 0; i < COUNT_OF(broken); i++)
         CHECK_IS(SARSEN_INVALID_ARGUMENT, sarsen_tags_add(tags, broken[i], strlen(broken[i])));
     CHECK_IS(SARSEN_INVALID_ARGUMENT, sarsen_tags_add(NULL, STR("tag")));
@@ -51,7 +55,6 @@ static void a_memory_carries_up_to_1024_tags(void)
     sarsen_memory_iter *iter = NULL;
     sarsen_block block;
     sarsen_bytes data;
-    sarsen_status status;
     uint64_t id = 0;
     char tag[1024];
 
@@ -77,12 +80,9 @@ static void a_memory_carries_up_to_1024_tags(void)
         if (round == 0) CHECK_OK(sarsen_store_checkpoint(store, ERR));
         if (round == 1) store = check_reopen(store, path, (check_how){0});
     }
-    /* One more is refused: when it is added, or when the memory is written. */
-    check_arm();
-    status = check_status(__FILE__, __LINE__, "sarsen_tags_add", sarsen_tags_add(tags, STR("one too many")),
-                          STATUS_BIT(SARSEN_OK) | STATUS_BIT(SARSEN_TOO_LARGE));
-    if (status == SARSEN_OK) CHECK_IS(SARSEN_TOO_LARGE, sarsen_memory_append(store, 8, tags, STR("data"), ERR));
-    else CHECK_NUMBER(sarsen_tags_count(tags), 1024);
+    CHECK_IS(SARSEN_TOO_LARGE, sarsen_tags_add(tags, STR("one too many")));
+    CHECK_OK(sarsen_tags_add(tags, tag, sizeof tag)); /* there already */
+    CHECK_NUMBER(sarsen_tags_count(tags), 1024);
     sarsen_tags_free(tags);
     check_close(store);
 }
@@ -136,7 +136,7 @@ static void find_by_all_any_none(void)
             unsigned none = (unsigned)(check_below(64) & check_below(64));
             uint64_t from = query % 4 == 0 ? check_below(IDS + 3) : 0;
             sarsen_tags *tags_all = all == 0 && query % 2 == 0 ? NULL : letters(all);
-            sarsen_tags *tags_any = any == 0 ? NULL : letters(any);
+            sarsen_tags *tags_any = any == 0 && query % 2 == 0 ? NULL : letters(any);
             sarsen_tags *tags_none = none == 0 && query % 2 == 0 ? NULL : letters(none);
             sarsen_memory_iter *iter = NULL;
             sarsen_bytes data;

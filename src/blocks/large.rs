@@ -62,6 +62,24 @@ struct Active {
     stale_end: u64,
 }
 
+impl State {
+    /// The next sync is to cover this chunk.
+    fn track(&mut self, chunk: &Arc<Chunk>) {
+        if !self.written.iter().any(|known| Arc::ptr_eq(known, chunk)) {
+            self.written.push(Arc::clone(chunk));
+        }
+    }
+
+    /// Takes a reservation back whose write failed, unless something was reserved behind it.
+    fn give_back(&mut self, chunk: &Arc<Chunk>, offset: u64, total: u64) {
+        if let Some(active) = &mut self.active {
+            if Arc::ptr_eq(&active.chunk, chunk) && active.next == offset.saturating_add(total) {
+                active.next = offset;
+            }
+        }
+    }
+}
+
 impl LargeWriter {
     pub(crate) fn new(
         vfs: Arc<dyn Vfs>,
@@ -104,9 +122,7 @@ impl LargeWriter {
     pub(crate) fn track(&self, chunk: &Arc<Chunk>) {
         let mut state = lock(&self.state);
         state.created = state.created.saturating_add(1);
-        if !state.written.iter().any(|known| Arc::ptr_eq(known, chunk)) {
-            state.written.push(Arc::clone(chunk));
-        }
+        state.track(chunk);
     }
 
     /// The chunk that the next block goes to: not one to rewrite.
@@ -154,13 +170,28 @@ impl LargeWriter {
         active.next = offset.saturating_add(total);
         chunk.begin_use();
         drop(state);
+        let address = self.write_reserved(&chunk, offset, data, total)?;
+        Ok((address, chunk))
+    }
 
-        let result = write_block(&chunk, offset, data, total);
+    /// Writes a block to space that is reserved for it, holding no lock.
+    pub(super) fn write_reserved(
+        &self,
+        chunk: &Arc<Chunk>,
+        offset: u64,
+        data: &[u8],
+        total: u64,
+    ) -> Result<BlockAddress> {
+        let result = write_block(chunk, offset, data, total);
+        let mut state = lock(&self.state);
+        // A sync that ran between the reservation and the last write may have found nothing unsynced in a chunk that
+        // is full, and let go of it.
+        state.track(chunk);
         if result.is_err() {
             chunk.end_use();
-            self.give_back(&chunk, offset, total);
+            state.give_back(chunk, offset, total);
         }
-        result.map(|address| (address, chunk))
+        result
     }
 
     /// A block that is larger than a chunk has one to itself.
@@ -174,7 +205,7 @@ impl LargeWriter {
             Ok(address) => {
                 let mut state = lock(&self.state);
                 state.created = state.created.saturating_add(1);
-                state.written.push(Arc::clone(&chunk));
+                state.track(&chunk);
                 chunk.begin_use();
                 Ok((address, chunk))
             }
@@ -228,15 +259,6 @@ impl LargeWriter {
             capacity,
             self.options,
         )
-    }
-
-    /// Takes a reservation back whose write failed, unless something was reserved behind it.
-    fn give_back(&self, chunk: &Arc<Chunk>, offset: u64, total: u64) {
-        if let Some(active) = &mut lock(&self.state).active {
-            if Arc::ptr_eq(&active.chunk, chunk) && active.next == offset.saturating_add(total) {
-                active.next = offset;
-            }
-        }
     }
 
     pub(crate) fn unsynced_bytes(&self) -> u64 {

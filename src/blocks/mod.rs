@@ -27,7 +27,7 @@ pub(crate) use pending::{Pending, PendingImage};
 pub(crate) use rewrite::{RewriteStep, Rewriter};
 pub(crate) use set::ChunkSet;
 pub(crate) use slice::BlockSlice;
-pub(crate) use walk::{walk, FoundBlock};
+pub(crate) use walk::FoundBlock;
 
 use crate::format::{
     block::{BlockAddress, BlockHeader, BlockKind, CHUNK_HEADER_BYTES},

@@ -50,7 +50,8 @@ impl Entry {
     /// `None` where a number doesn't fit, which `MAX_CHUNK_BYTES` rules out.
     pub(super) fn new(address: u64, place: u64) -> Option<Entry> {
         let unit = |bytes: u64| {
-            (bytes % UNIT == 0)
+            bytes
+                .is_multiple_of(UNIT)
                 .then(|| u32::try_from(bytes / UNIT).ok())
                 .flatten()
         };

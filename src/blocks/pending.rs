@@ -121,7 +121,7 @@ impl Pending {
             && header.len == address.len
             && header.data_crc == address.crc32c
             && header.total_bytes() <= room
-            && within % 8 == 0
+            && within.is_multiple_of(8)
             // The address isn't known yet when the image is built, so its CRC is left out.
             && u32_at(bytes, 4) == Some(0);
         if !is_this_one {

@@ -34,10 +34,6 @@ impl Located {
     fn data_place(&self) -> u64 {
         self.place.saturating_add(self.header.data_offset())
     }
-
-    pub(super) fn total_bytes(&self) -> u64 {
-        self.header.total_bytes()
-    }
 }
 
 /// Which checks a reader may skip.
@@ -110,7 +106,7 @@ impl Chunk {
             !self.is_rewritten() && (header_end > limit || (large && large_end(address) > limit));
         if address.chunk != self.number()
             || address.offset < first_offset(large)
-            || address.offset % alignment != 0
+            || !address.offset.is_multiple_of(alignment)
             || is_outside
         {
             return Err(Error::NotFound);

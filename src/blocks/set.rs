@@ -25,14 +25,6 @@ impl ChunkSet {
         self.chunks.iter().map(|(_, chunk)| chunk)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.chunks.len()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
-    }
-
     /// This set and `chunk`, which takes the place of one with the same number.
     pub(crate) fn with(&self, chunk: Arc<Chunk>) -> ChunkSet {
         let mut chunks = Vec::with_capacity(self.chunks.len().saturating_add(1));

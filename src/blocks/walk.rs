@@ -4,8 +4,6 @@
 //! their heads at 4 KiB boundaries: between them there may be space that was reserved and never used. A head can't be
 //! mistaken, since its CRC is seeded with a random nonce and its own address.
 
-use std::sync::Arc;
-
 use super::{first_offset, mapping::Mapping, moved::Extent, Chunk};
 use crate::{
     error::Result,
@@ -41,14 +39,6 @@ pub(super) struct Placed<'a> {
 
 /// Calls `each` for every block from address `from` on (the chunk's first, or the end of another block) until it
 /// answers false. Headers are checked, data is not. Damage to a header ends the walk with `Corrupt`.
-pub(crate) fn walk(
-    chunk: &Arc<Chunk>,
-    from: u64,
-    each: &mut dyn FnMut(&FoundBlock<'_>) -> Result<bool>,
-) -> Result<()> {
-    walk_placed(chunk, from, &mut |placed| each(&placed.found))
-}
-
 pub(super) fn walk_placed(
     chunk: &Chunk,
     from: u64,

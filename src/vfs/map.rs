@@ -158,10 +158,11 @@ impl Region {
         self.kept.set(what).is_ok()
     }
 
-    /// Tells the kernel that these pages aren't needed soon: it reclaims them first, and those of a file leave the
     /// Counts a view of these bytes in `counter`, which has to be the same one each time.
     pub(crate) fn view_handed_out(&self, counter: &Arc<AtomicU64>) {
-        self.views.get_or_init(|| Arc::clone(counter)).fetch_add(1, Ordering::Relaxed);
+        self.views
+            .get_or_init(|| Arc::clone(counter))
+            .fetch_add(1, Ordering::Relaxed);
     }
 
     /// Ends what `view_handed_out` began.
@@ -171,6 +172,7 @@ impl Region {
         }
     }
 
+    /// Tells the kernel that these pages aren't needed soon: it reclaims them first, and those of a file leave the
     /// process (not the page cache) at once. What they hold stays.
     pub(crate) fn advise_cold(&self) {
         #[cfg(target_os = "linux")]
@@ -235,6 +237,7 @@ impl fmt::Debug for Region {
             .field("len", &self.len)
             .field("writable", &self.writable)
             .field("of_file", &self.of_file)
+            .field("sharers", &Arc::strong_count(&self.map))
             .field("keeps", &self.kept.get().is_some())
             .finish_non_exhaustive()
     }

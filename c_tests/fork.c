@@ -1,0 +1,246 @@
+/* A handle carried over fork(): in the child every call answers FORKED, close and free only release memory,
+ * and the parent's store notices nothing. */
+#include "check.h"
+
+#include <unistd.h>
+
+typedef struct handles {
+    sarsen_store *store;
+    sarsen_snapshot *snapshot;
+    sarsen_kv_iter *pairs;
+    sarsen_stream_iter *records;
+    sarsen_stream_names *names;
+    sarsen_memory_iter *memories;
+    sarsen_log_reader *reader;
+    sarsen_batch *batch;
+    sarsen_view view;
+    sarsen_bytes key, value;
+    sarsen_block block;
+    const char *path;
+} handles;
+
+static void nobody_calls(void *user, uint64_t seq, sarsen_status status)
+{
+    (void)seq, (void)status;
+    *(bool *)user = true;
+}
+
+static void use_in_child(void *argument)
+{
+    handles *h = argument;
+    sarsen_snapshot *snapshot = h->snapshot;
+    sarsen_kv_iter *pairs = h->pairs;
+    sarsen_stream_iter *records = h->records;
+    sarsen_stream_names *names = h->names;
+    sarsen_memory_iter *memories = h->memories;
+    sarsen_log_reader *reader = h->reader;
+    sarsen_report *report = NULL;
+    sarsen_view view;
+    sarsen_block block;
+    sarsen_bytes key, value;
+    sarsen_status answer;
+    sarsen_command command;
+    sarsen_tags *tags = NULL;
+    sarsen_stats stats;
+    sarsen_recovery recovery;
+    uint8_t buffer[100];
+    uint64_t number = 0, other = 0;
+    size_t len = 0, count = 0;
+    bool flag = false, called = false;
+
+    CHECK_IS(SARSEN_FORKED, sarsen_kv_set(h->store, STR("key"), STR("child"), ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_kv_delete(h->store, STR("key"), ERR));
+    memset(&view, 0xa5, sizeof view);
+    CHECK_IS(SARSEN_FORKED, sarsen_kv_get(h->store, NULL, STR("key"), &view, ERR));
+    CHECK(view.data == NULL && view.pin == NULL);
+    CHECK_IS(SARSEN_FORKED, sarsen_kv_get(h->store, h->snapshot, STR("key"), &view, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_kv_read(h->store, NULL, STR("key"), buffer, sizeof buffer, &len, ERR));
+    key = (sarsen_bytes){(const uint8_t *)"key", 3};
+    CHECK_IS(SARSEN_FORKED, sarsen_kv_get_many(h->store, NULL, &key, 1, &view, &answer, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_kv_scan(h->store, NULL, NONE, NONE, false, &pairs, ERR));
+    CHECK(pairs == NULL);
+    CHECK_IS(SARSEN_FORKED, sarsen_kv_prefix(h->store, NULL, NONE, false, &pairs, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_kv_iter_next(h->pairs, &key, &value, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_kv_iter_fill(h->pairs, buffer, sizeof buffer, &len, &count, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_stream_append(h->store, STR("s"), STR("child"), &number, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_stream_trim(h->store, STR("s"), 1, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_stream_bounds(h->store, NULL, STR("s"), &number, &other, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_stream_get(h->store, NULL, STR("s"), 0, &view, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_stream_read(h->store, NULL, STR("s"), 0, &records, ERR));
+    CHECK(records == NULL);
+    CHECK_IS(SARSEN_FORKED, sarsen_stream_iter_next(h->records, &number, &value, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_stream_iter_fill(h->records, buffer, sizeof buffer, &len, &count, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_stream_list(h->store, NULL, NONE, &names, ERR));
+    CHECK(names == NULL);
+    CHECK_IS(SARSEN_FORKED, sarsen_stream_names_next(h->names, &key, &number, &other, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_memory_append(h->store, 1, NULL, STR("child"), ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_memory_delete(h->store, 1, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_memory_get(h->store, NULL, 1, &view, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_memory_info(h->store, NULL, 1, &block, &tags, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_memory_find(h->store, NULL, NULL, NULL, NULL, 0, &memories, ERR));
+    CHECK(memories == NULL);
+    CHECK_IS(SARSEN_FORKED, sarsen_memory_iter_next(h->memories, &number, &value, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_block_append(h->store, STR("child"), &block, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_block_free(h->store, &h->block, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_block_read(h->store, &h->block, 0, buffer, 1, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_block_view(h->store, &h->block, 0, 1, &view, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_batch_commit(h->batch, h->store, 0, &number, ERR));
+    CHECK_NUMBER(sarsen_batch_count(h->batch), 1);
+    CHECK_IS(SARSEN_FORKED, sarsen_log_read(h->store, 1, 0, &reader, ERR));
+    CHECK(reader == NULL);
+    CHECK_IS(SARSEN_FORKED, sarsen_log_next(h->reader, 60000000, &command, sizeof command, NULL, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_snapshot_new(h->store, &snapshot, ERR));
+    CHECK(snapshot == NULL);
+    CHECK_IS(SARSEN_FORKED, sarsen_store_sync(h->store, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_store_wait_durable(h->store, 1, 0, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_store_notify_durable(h->store, 1, nobody_calls, &called, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_store_checkpoint(h->store, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_store_compact(h->store, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_store_maintain(h->store, 1000, &flag, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_store_backup(h->store, NULL, check_join(h->path, "child"), ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_store_refresh(h->store, NULL, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_store_import(h->store, h->path, NULL, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_store_verify(h->store, &report, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_store_stats(h->store, &stats, sizeof stats));
+    CHECK_IS(SARSEN_FORKED, sarsen_store_recovery(h->store, &recovery, sizeof recovery));
+    CHECK(!called);
+    CHECK_BYTES(h->view.data, h->view.len, "parent", 6); /* mapped memory is the child's as well */
+
+    sarsen_kv_iter_free(h->pairs);
+    sarsen_stream_iter_free(h->records);
+    sarsen_stream_names_free(h->names);
+    sarsen_memory_iter_free(h->memories);
+    sarsen_log_reader_free(h->reader);
+    sarsen_snapshot_free(h->snapshot);
+    sarsen_batch_free(h->batch);
+    CHECK_IN(STATUS_BIT(SARSEN_OK) | STATUS_BIT(SARSEN_FORKED), sarsen_store_close(h->store, ERR));
+    CHECK_BYTES(h->view.data, h->view.len, "parent", 6);
+    sarsen_view_release(&h->view);
+}
+
+static void in_the_child_every_call_answers_forked(void)
+{
+    for (int background = 0; background < 2; background++) {
+        const char *path = check_path(background ? "thread" : "none");
+        handles h;
+        memset(&h, 0, sizeof h);
+        h.path = path;
+        h.store = check_open(path, (check_how){.background = background != 0});
+        for (int i = 0; i < 3; i++) { /* three of each, so that the parent's iterators have more to give */
+            char key[8];
+            snprintf(key, sizeof key, "%d", i);
+            check_set(h.store, key, "parent");
+            CHECK_OK(sarsen_stream_append(h.store, STR("s"), STR("parent"), NULL, ERR));
+            CHECK_OK(sarsen_stream_append(h.store, key, 1, STR("parent"), NULL, ERR));
+            CHECK_OK(sarsen_memory_append(h.store, (uint64_t)i, NULL, STR("parent"), ERR));
+        }
+        check_set(h.store, "key", "parent");
+        CHECK_OK(sarsen_block_append(h.store, STR("parent"), &h.block, ERR));
+        CHECK_OK(sarsen_snapshot_new(h.store, &h.snapshot, ERR));
+        CHECK_OK(sarsen_kv_scan(h.store, NULL, NONE, NONE, false, &h.pairs, ERR));
+        CHECK_OK(sarsen_stream_read(h.store, NULL, STR("s"), 0, &h.records, ERR));
+        CHECK_OK(sarsen_stream_list(h.store, NULL, NONE, &h.names, ERR));
+        CHECK_OK(sarsen_memory_find(h.store, NULL, NULL, NULL, NULL, 0, &h.memories, ERR));
+        CHECK_OK(sarsen_log_read(h.store, 1, 0, &h.reader, ERR));
+        CHECK_OK(sarsen_kv_get(h.store, NULL, STR("key"), &h.view, ERR));
+        h.batch = sarsen_batch_new();
+        CHECK_OK(sarsen_batch_set_kv(h.batch, STR("key"), STR("batch"), ERR));
+        CHECK_CHILD(use_in_child, &h);
+        CHECK_CHILD(use_in_child, &h);
+
+        /* The parent's handles are all as before. */
+        CHECK_KV(h.store, h.snapshot, "key", "parent");
+        for (int i = 0; i < 3; i++) {
+            uint64_t index = 0, first = 0, next = 0;
+            CHECK_OK(sarsen_kv_iter_next(h.pairs, &h.key, &h.value, ERR));
+            CHECK_BYTES(h.value.data, h.value.len, "parent", 6);
+            CHECK_OK(sarsen_stream_iter_next(h.records, &index, &h.value, ERR));
+            CHECK_BYTES(h.value.data, h.value.len, "parent", 6);
+            CHECK_OK(sarsen_memory_iter_next(h.memories, &index, &h.value, ERR));
+            CHECK_BYTES(h.value.data, h.value.len, "parent", 6);
+            CHECK_OK(sarsen_stream_names_next(h.names, &h.key, &first, &next, ERR));
+        }
+        CHECK_OK(sarsen_batch_commit(h.batch, h.store, SARSEN_SURVIVE_POWER, NULL, ERR));
+        CHECK_KV(h.store, NULL, "key", "batch");
+        CHECK_OK(sarsen_store_compact(h.store, ERR));
+        CHECK_BYTES(h.view.data, h.view.len, "parent", 6);
+        sarsen_view_release(&h.view);
+        sarsen_kv_iter_free(h.pairs);
+        sarsen_stream_iter_free(h.records);
+        sarsen_stream_names_free(h.names);
+        sarsen_memory_iter_free(h.memories);
+        sarsen_log_reader_free(h.reader);
+        sarsen_snapshot_free(h.snapshot);
+        sarsen_batch_free(h.batch);
+        check_sound(h.store);
+        h.store = check_reopen(h.store, path, (check_how){0});
+        CHECK_KV(h.store, NULL, "key", "batch");
+        CHECK_STREAM(h.store, NULL, "s", 0, 3);
+        check_close(h.store);
+    }
+}
+
+static void close_in_child(void *argument)
+{
+    handles *h = argument;
+    CHECK_IN(STATUS_BIT(SARSEN_OK) | STATUS_BIT(SARSEN_FORKED), sarsen_store_close(h->store, ERR));
+    sarsen_kv_iter_free(h->pairs); /* after its store, too */
+}
+
+static void leave_child(void *argument)
+{
+    (void)argument; /* ends without closing anything */
+}
+
+static void a_child_neither_unlocks_nor_writes(void)
+{
+    const char *path = check_path("store");
+    handles h;
+    sarsen_store *second = NULL;
+    uint64_t before;
+    memset(&h, 0, sizeof h);
+    h.store = check_open(path, (check_how){0});
+    check_set(h.store, "key", "value");
+    CHECK_OK(sarsen_kv_scan(h.store, NULL, NONE, NONE, false, &h.pairs, ERR));
+    before = check_tree_digest(path);
+    CHECK_CHILD(close_in_child, &h);
+    CHECK_CHILD(leave_child, &h);
+    CHECK_NUMBER(check_tree_digest(path), before);
+    CHECK_IS(SARSEN_LOCKED, sarsen_store_open(path, NULL, &second, ERR));
+    check_set(h.store, "key", "more");
+    CHECK_KV(h.store, NULL, "key", "more");
+    sarsen_kv_iter_free(h.pairs);
+    check_close(h.store);
+}
+
+static void open_in_child(void *path)
+{
+    sarsen_store *store = NULL;
+    CHECK_IS(SARSEN_LOCKED, sarsen_store_open(path, NULL, &store, ERR));
+    store = check_open(path, (check_how){.read_only = true}); /* a store of its own works */
+    CHECK_KV(store, NULL, "key", "value");
+    check_close(store);
+    store = check_open(check_join(path, "../other"), (check_how){.background = true});
+    check_set(store, "key", "of the child");
+    check_close(store);
+}
+
+static void a_child_may_open_stores_of_its_own(void)
+{
+    const char *path = check_path("store");
+    sarsen_store *store = check_open(path, (check_how){.background = true});
+    check_set(store, "key", "value");
+    CHECK_CHILD(open_in_child, (void *)(uintptr_t)path);
+    check_set(store, "key", "on it goes");
+    check_close(store);
+    store = check_open(check_path("other"), (check_how){.no_create = true});
+    CHECK_KV(store, NULL, "key", "of the child");
+    check_close(store);
+}
+
+static const check_case cases[] = {
+    CASE(in_the_child_every_call_answers_forked),
+    CASE(a_child_neither_unlocks_nor_writes),
+    CASE(a_child_may_open_stores_of_its_own),
+};
+CHECK_MAIN(cases)
