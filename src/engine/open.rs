@@ -26,7 +26,7 @@ use super::{
     readers::{Readers, Retired, READERS_NAME},
     recover::{recover, Recovered, Sources},
     upkeep::Upkeep,
-    Counters, Engine, LogMethod, Options,
+    Counters, Engine, LogMethod, Options, Verdict,
 };
 use crate::{
     blocks::{chunk_file_name, parse_chunk_file_name, LargeWriter},
@@ -241,6 +241,10 @@ impl Engine {
     /// Stops upkeep, checkpoints (where that fails, syncs the log), lets go of everything. Calls in progress on
     /// other threads either finish before or are refused.
     pub(crate) fn close(&self) -> Result<()> {
+        if !self.is_closed() && !self.options.read_only && self.recovery().verdict != Verdict::Clean {
+            // What was replayed is checkpointed too. Where that can't be begun, the log simply stays as it is.
+            let _ = self.begin();
+        }
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }

@@ -223,7 +223,12 @@ impl Replayed {
                     self.large.push((seq, *address));
                     self.name_chunk(sources, directory, options, address, seq)?;
                 }
-                Some(BlockSource::Named(address)) => self.name_chunk(sources, directory, options, address, seq)?,
+                Some(BlockSource::Named(address)) => {
+                    // A small chunk that the manifest doesn't list is still to be made from the log.
+                    if let Some(chunk) = self.chunks.get(address.chunk) {
+                        chunk.named_by(seq);
+                    }
+                }
                 _ => {}
             }
         }
@@ -251,7 +256,7 @@ impl Replayed {
         Ok(())
     }
 
-    /// A commit names a block in this chunk; a chunk that came into being since the checkpoint is taken in.
+    /// A commit wrote a large block to this chunk; a chunk that came into being since the checkpoint is taken in.
     fn name_chunk(
         &mut self,
         sources: &Sources<'_>,
@@ -269,12 +274,8 @@ impl Replayed {
                 Err(error) => return Err(error),
             }
         }
-        if let Some(chunk) = self.chunks.get(address.chunk) {
-            if chunk.is_large() {
-                chunk.named_large(address, seq);
-            } else {
-                chunk.named_by(seq);
-            }
+        if let Some(chunk) = self.chunks.get(address.chunk).filter(|chunk| chunk.is_large()) {
+            chunk.named_large(address, seq);
         }
         self.next_chunk = self.next_chunk.max(address.chunk.saturating_add(1));
         Ok(())

@@ -235,7 +235,7 @@ pub(super) unsafe fn buffer<'a>(data: *mut std::ffi::c_void, len: usize, name: &
         return Err(Error::invalid(format!("{name} is NULL with length {len}")));
     }
     if len > MOST_BYTES {
-        return Err(Error::too_large(format!("{name} has an impossible length of {len} bytes")));
+        return Err(Error::invalid(format!("{name} has an impossible length of {len} bytes")));
     }
     // SAFETY: not NULL, writable for `len` bytes by the caller's promise; any bit pattern is a valid u8, and memory
     // the host owns is not undef to this library, which it reaches as opaque bytes.

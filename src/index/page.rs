@@ -15,8 +15,8 @@
 //! | 16 | prefix length u16 | at most 1024; 0 in hash pages |
 //! | 18 | zero u16 | |
 //! | 20 | prefix | what all keys of the page start with |
-//! | | offsets u16 × count | of each entry from the page's start, in order |
-//! | | entries, zeros | |
+//! | | offsets u16 × count | of each entry from the page's start, in units of 4 bytes, in order |
+//! | | entries, zeros | each entry starts at a multiple of 4 |
 //!
 //! | at | entry | |
 //! |---|---|---|
@@ -34,6 +34,9 @@ use crate::format::bytes::{to_u64, to_usize, u32_at};
 pub(crate) const UNIT_BYTES: usize = 4_096;
 pub(crate) const PAGE_HEADER_BYTES: usize = 20;
 pub(crate) const ENTRY_HEADER_BYTES: usize = 16;
+/// Entries start at multiples of this, so that a u16 reaches far enough for two of the longest keys in a page that
+/// leads to others.
+pub(crate) const ENTRY_ALIGNMENT: usize = 4;
 pub(crate) const MAX_PREFIX_BYTES: usize = 1_024;
 pub(crate) const HASH_LEVEL: u8 = u8::MAX;
 /// A page grows unit by unit up to this length while closing it would waste much; only an entry that is too long
@@ -45,6 +48,13 @@ const WASTE_BYTES: usize = UNIT_BYTES / 8;
 pub(crate) const MAX_SUFFIX_BYTES: usize = (1 << 24) - 1;
 
 const _: () = assert!(MAX_SHARED_PAGE_BYTES <= 1 << 16);
+
+/// Where an entry starts, from what a slot says.
+#[inline]
+pub(crate) fn entry_place(slot: u16) -> usize {
+    usize::from(slot) * ENTRY_ALIGNMENT
+}
+
 const _: () = assert!(PAGE_HEADER_BYTES + MAX_PREFIX_BYTES + ENTRY_HEADER_BYTES <= UNIT_BYTES);
 
 /// CRC that a page stores of itself. Seeding it with its place tells a page from a copy that strayed.
@@ -115,7 +125,7 @@ impl PageHeader {
     pub(crate) fn entry_offset(&self, page: &[u8], slot: u16) -> Option<usize> {
         let at = PAGE_HEADER_BYTES + self.prefix_bytes() + 2 * usize::from(slot);
         let offset = page.get(at..)?.first_chunk::<2>()?;
-        Some(usize::from(u16::from_le_bytes(*offset)))
+        Some(entry_place(u16::from_le_bytes(*offset)))
     }
 
     #[inline]
@@ -220,7 +230,7 @@ impl PageBuilder {
         self.entries.last().map_or(0, |last| last.seq)
     }
 
-    /// Bytes that the page takes as it stands, before it is rounded up to units.
+    /// Bytes that the page takes at most as it stands, before it is rounded up to units.
     pub(crate) fn encoded_len(&self) -> usize {
         encoded_len(self.entries.len(), self.prefix_len, self.key_bytes, self.bytes.len() - self.key_bytes)
     }
@@ -282,14 +292,16 @@ impl PageBuilder {
 
         let mut offset = PAGE_HEADER_BYTES + self.prefix_len + 2 * self.entries.len();
         for entry in &self.entries {
-            out.extend_from_slice(&u16::try_from(offset).ok()?.to_le_bytes());
+            offset = offset.next_multiple_of(ENTRY_ALIGNMENT);
+            out.extend_from_slice(&u16::try_from(offset / ENTRY_ALIGNMENT).ok()?.to_le_bytes());
             offset += ENTRY_HEADER_BYTES + (entry.end - entry.key_start) - self.prefix_len;
         }
         let mut previous_key: Option<&[u8]> = None;
         for entry in &self.entries {
+            out.resize(start + (out.len() - start).next_multiple_of(ENTRY_ALIGNMENT), 0);
             let key = self.bytes.get(entry.key_start..entry.value_start)?;
             if previous_key != Some(key) {
-                each(key, u16::try_from(out.len() - start).ok()?);
+                each(key, u16::try_from((out.len() - start) / ENTRY_ALIGNMENT).ok()?);
                 previous_key = Some(key);
             }
             let suffix = key.get(self.prefix_len..)?;
@@ -334,7 +346,9 @@ pub(crate) fn seal(part_number: u64, unit: u32, page: &mut [u8]) {
 }
 
 fn encoded_len(count: usize, prefix_len: usize, key_bytes: usize, value_bytes: usize) -> usize {
-    PAGE_HEADER_BYTES + prefix_len + count * (2 + ENTRY_HEADER_BYTES) + (key_bytes - count * prefix_len) + value_bytes
+    let padding = ENTRY_ALIGNMENT - 1;
+    let entries = count * (2 + ENTRY_HEADER_BYTES + padding);
+    PAGE_HEADER_BYTES + prefix_len + entries + (key_bytes - count * prefix_len) + value_bytes
 }
 
 pub(crate) fn common_prefix(left: &[u8], right: &[u8]) -> usize {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    page::{hash_key, PageEntry},
+    page::{entry_place, hash_key, PageEntry},
     part_cursor::PartCursor,
     part_format::{home_bucket, HashSlot, PROBE_BUCKETS},
     part_map::{corrupt, Page, PartMap},
@@ -64,7 +64,7 @@ impl Part {
                     continue;
                 }
                 let page = map.page(slot.unit)?;
-                let newest = PageEntry::decode(page.bytes, usize::from(slot.offset));
+                let newest = PageEntry::decode(page.bytes, entry_place(slot.offset));
                 let newest = newest.filter(|_| page.header.level == 0).ok_or_else(|| map.malformed(slot.unit))?;
                 if !is_of(map, &page, &newest, key)? {
                     continue;

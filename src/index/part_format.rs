@@ -13,7 +13,7 @@
 //! | bits | slot, u64 | |
 //! |---|---|---|
 //! | 0..32 | unit | start of the page |
-//! | 32..48 | offset | of the entry in the page; never 0, so a free slot is 0 |
+//! | 32..48 | offset | of the entry in the page, in units of 4 bytes; never 0, so a free slot is 0 |
 //! | 48..64 | fingerprint | low 16 bits of the key's hash |
 //!
 //! | at | footer | |

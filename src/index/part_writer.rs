@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{
-    page::{common_prefix, hash_key, seal, separator, PageBuilder, PageHeader, PagePlace, HASH_LEVEL, MAX_SUFFIX_BYTES, UNIT_BYTES},
+    page::{hash_key, seal, separator, PageBuilder, PageHeader, PagePlace, HASH_LEVEL, MAX_SUFFIX_BYTES, UNIT_BYTES},
     part_format::{
         home_bucket, home_buckets, total_buckets, Footer, HashSlot, BUCKETS_PER_PAGE, BUCKET_SLOTS, PROBE_BUCKETS,
         SLOT_BYTES,
@@ -231,7 +231,9 @@ impl PartWriter {
         }
         let child = unit.to_le_bytes();
         let entry = Entry { key: &fence_key, seq: fence_seq, kind: 0, value: &child };
-        if !self.levels.get(parent).ok_or_else(no_room)?.page.has_room(&entry) {
+        // Two children at least, however long their keys, or the tree would have no root.
+        let page = &self.levels.get(parent).ok_or_else(no_room)?.page;
+        if page.count() >= 2 && !page.has_room(&entry) {
             self.close_page(parent)?;
         }
         self.add_to_level(parent, &entry)
