@@ -183,7 +183,7 @@ static void results_name_indexes_and_blocks_until_the_batch_changes(void)
     CHECK_IS(SARSEN_INVALID_ARGUMENT, sarsen_batch_result(batch, 5, &index, NULL, ERR));
     CHECK_IS(SARSEN_INVALID_ARGUMENT, sarsen_batch_result(batch, SIZE_MAX, &index, NULL, ERR));
     CHECK_OK(sarsen_batch_append_block(batch, STR("next"), ERR)); /* the batch is changed */
-    CHECK_IS(SARSEN_INVALID_ARGUMENT, sarsen_batch_result(batch, 0, NULL, &blocks[0], ERR));
+    CHECK_IS(SARSEN_INVALID_ARGUMENT, sarsen_batch_result(batch, 0, NULL, &none, ERR));
     sarsen_batch_free(batch);
 
     for (int round = 0; round < 3; round++) {

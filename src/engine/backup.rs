@@ -115,6 +115,7 @@ impl Engine {
         let mut manifest = empty_manifest(uuid, self.chunk_bytes);
         manifest.checkpoint_seq = seq;
         manifest.durable_seq = seq;
+        manifest.first_log_seq = seq.saturating_add(1);
         manifest.next_chunk = self.next_chunk.load(Ordering::Relaxed);
         // Ids of streams go up to what any stream in the index has.
         manifest.next_stream_id = super::lock(&self.append).next_stream_id;

@@ -26,7 +26,7 @@ use crate::{
         manifest::{ChunkMeta, PartMeta},
     },
     index::{BuildRules, BuildStep, Builder, Merged, Part, Run},
-    log::Segment,
+    log::{self, Segment},
 };
 
 /// Most data bytes of one part of a run.
@@ -254,6 +254,14 @@ impl Checkpoint {
         let segments = lock(&engine.append).appender.segments();
         let first_segment = first_kept_segment(&segments, self.frozen.position.segment, engine.options.log_retention_bytes);
 
+        let first_log_seq = if engine.options.log_retention_bytes == 0 {
+            seq.saturating_add(1)
+        } else {
+            let kept = log::first_seq(&engine.vfs, &engine.log_directory(), engine.uuid, first_segment)?;
+            // What was given up once stays so: its blocks may be gone.
+            kept.unwrap_or(u64::MAX).min(seq.saturating_add(1)).max(engine.first_log_seq()?)
+        };
+
         let run = (!self.parts.is_empty()).then(|| {
             let parts: Vec<Arc<Part>> = self.parts.iter().map(|meta| engine.open_part(meta)).collect();
             let id = engine.next_file.fetch_add(1, Ordering::Relaxed);
@@ -267,6 +275,8 @@ impl Checkpoint {
         for (chunk, end) in &self.chunks {
             listed = listed.with(Arc::clone(chunk));
             chunk.set_len((*end).max(chunk.len()));
+            // A commit up to here may have named a block that had no chunk yet.
+            chunk.named_by(seq);
             if let Some(bytes) = lock(&engine.dead_early).remove(&chunk.number()) {
                 chunk.add_dead(bytes);
             }
@@ -279,6 +289,7 @@ impl Checkpoint {
             manifest.durable_seq = manifest.durable_seq.max(seq);
             manifest.log = frozen.position;
             manifest.first_segment = first_segment;
+            manifest.first_log_seq = first_log_seq;
             manifest.small_chunk = frozen.small_chunk;
             manifest.small_offset = frozen.small_offset;
             manifest.next_stream_id = frozen.next_stream_id;
@@ -306,12 +317,14 @@ impl Checkpoint {
             append.frozen = None;
             append.appender.release_before(first_segment)
         };
+        engine.set_garbage_threshold();
         engine.unproven.store(false, Ordering::Release);
         lock(&engine.unproven_large).clear();
         engine.group.advance(seq);
         for segment in released {
             engine.readers.retire(generation, Retired::Segment(segment));
         }
+        engine.counters.syncs.fetch_add(1, Ordering::Relaxed);
         engine.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

@@ -279,7 +279,7 @@ impl Engine {
         self.counters.bytes_appended.fetch_add(appended.frame_len, Ordering::Relaxed);
         self.published.store(seq, Ordering::SeqCst);
         drop(armed);
-        let wake_upkeep = append.appender.half_used() && !self.supply.ready(0);
+        let wake_upkeep = (append.appender.half_used() && !self.supply.ready(0)) || self.much_was_deleted();
         Ok(Attempt::Done { seq, assigned, wake_upkeep })
     }
 
@@ -310,6 +310,7 @@ impl Engine {
                 self.stall(|| self.large.sync_all()).inspect_err(|error| self.poison(error))?;
             }
             let (address, chunk) = self.large.append(&large.data)?;
+            self.counters.bytes_appended.fetch_add(address.len, Ordering::Relaxed);
             self.add_chunk(&chunk);
             chunks.0.push(chunk);
             draft.patch_large(number, address)?;

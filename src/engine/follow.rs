@@ -93,9 +93,7 @@ pub(crate) struct FollowedCommand<'a> {
 impl Engine {
     /// Oldest commit that is still in the log; the next one to come where it is empty.
     pub(crate) fn first_log_seq(&self) -> Result<u64> {
-        let first_segment = lock(&self.manifest).current().first_segment;
-        let next = self.last_seq().saturating_add(1);
-        Ok(log::first_seq(&self.vfs, &self.root.join("log"), self.uuid, first_segment)?.unwrap_or(next).min(next))
+        Ok(lock(&self.manifest).current().first_log_seq.min(self.last_seq().saturating_add(1)))
     }
 
     /// Commits from `seq` on. `NotFound` if the log no longer reaches back to it; `Conflict` if the commit before it
@@ -107,7 +105,13 @@ impl Engine {
         if seq > self.last_seq().saturating_add(1) && !self.options.read_only {
             return Err(Error::invalid(format!("commit {seq} lies beyond the next one, {}", self.last_seq() + 1)));
         }
-        let first_segment = lock(&self.manifest).current().first_segment;
+        let (first_segment, first_log_seq) = {
+            let manifest = lock(&self.manifest);
+            (manifest.current().first_segment, manifest.current().first_log_seq)
+        };
+        if seq < first_log_seq {
+            return Err(Error::NotFound);
+        }
         let tail =
             TailReader::open(Arc::clone(&self.vfs), self.root.join("log"), self.uuid, first_segment, seq, epoch)?;
         Ok(Follower { engine: Arc::clone(self), tail })

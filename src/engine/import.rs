@@ -134,6 +134,7 @@ impl Engine {
         let mut next = manifest.current().clone();
         next.checkpoint_seq = staged.checkpoint_seq;
         next.durable_seq = staged.checkpoint_seq;
+        next.first_log_seq = staged.checkpoint_seq.saturating_add(1);
         next.next_chunk = staged.next_chunk.max(next.next_chunk);
         next.next_file = staged.next_file.max(next.next_file);
         next.next_stream_id = staged.next_stream_id;

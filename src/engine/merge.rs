@@ -27,11 +27,14 @@ pub(super) struct Merge {
     builder: Builder,
     observer: Observer,
     everything: bool,
+    /// Deletions counted when the merge began: those that it gets rid of.
+    deleted: u64,
 }
 
 impl Merge {
     /// The next merge worth doing, if any.
     pub(super) fn plan(engine: &Engine, everything: bool) -> Result<Option<Merge>> {
+        let deleted = engine.counters.deleted.load(Ordering::Relaxed);
         let state = engine.state.load_full();
         let Some(MergePlan { inputs, into, bottom }) = plan_merge(&state.runs, everything) else { return Ok(None) };
         let runs: Vec<Arc<Run>> = state.runs.iter().filter(|run| inputs.contains(&run.id())).cloned().collect();
@@ -47,7 +50,7 @@ impl Merge {
             BuildRules { snapshots, bottom, part_bytes: PART_BYTES },
         )?;
         let into = into.unwrap_or_else(|| engine.next_file.fetch_add(1, Ordering::Relaxed));
-        Ok(Some(Merge { inputs, into, builder, observer, everything }))
+        Ok(Some(Merge { inputs, into, builder, observer, everything, deleted }))
     }
 
     /// True once the merge is done.
@@ -61,8 +64,9 @@ impl Merge {
             BuildStep::Done => {
                 self.publish(engine, None, None)?;
                 if self.everything {
-                    engine.counters.deleted.store(0, Ordering::Relaxed);
+                    engine.counters.deleted.fetch_sub(self.deleted, Ordering::Relaxed);
                 }
+                engine.set_garbage_threshold();
                 engine.counters.compactions.fetch_add(1, Ordering::Relaxed);
                 Ok(true)
             }

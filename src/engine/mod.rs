@@ -231,6 +231,8 @@ pub(crate) struct Engine {
     unproven_large: Mutex<Vec<BlockAddress>>,
     /// This opening's epoch is durable in the manifest, so the log may be written.
     begun: AtomicBool,
+    /// From so many deletions on, everything is merged.
+    garbage_threshold: AtomicU64,
     closed: AtomicBool,
     fork: ForkSentinel,
     /// Locked exclusively for as long as the writer lives; none for a reader.

@@ -25,7 +25,7 @@ use super::{
     manifest_file::{ManifestFile, MANIFEST_NAME, NEW_MANIFEST_NAME},
     readers::{Readers, Retired, READERS_NAME},
     recover::{recover, Recovered, Sources},
-    upkeep::Upkeep,
+    upkeep::{Upkeep, LEAST_DELETED},
     Counters, Engine, LogMethod, Options, Verdict,
 };
 use crate::{
@@ -169,6 +169,7 @@ impl Engine {
             begun: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             lock: Mutex::new(lock_file),
+            garbage_threshold: AtomicU64::new(LEAST_DELETED),
             state: ArcSwap::from_pointee(recovered.state),
             options,
             vfs,
@@ -303,6 +304,7 @@ impl Engine {
         let generation = self.edit_manifest(|manifest| {
             manifest.log = position;
             manifest.first_segment = position.segment.saturating_add(1);
+            manifest.first_log_seq = manifest.checkpoint_seq.saturating_add(1);
         })?;
         if !self.readers.needed_below(generation)? {
             for segment in segments {
@@ -457,6 +459,7 @@ pub(crate) fn empty_manifest(uuid: [u8; 16], chunk_bytes: u64) -> Manifest {
         durable_seq: 0,
         log: LogPosition::default(),
         first_segment: 1,
+        first_log_seq: 1,
         chunk_bytes,
         next_chunk: 1,
         next_file: 1,

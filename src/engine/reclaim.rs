@@ -3,7 +3,7 @@
 
 use std::sync::{atomic::Ordering, Arc};
 
-use super::{liveness::Witnesses, lock, readers::Retired, state::State, upkeep::STEP_BYTES, Engine};
+use super::{liveness::Witnesses, lock, readers::Retired, state::State, upkeep::{LEAST_DELETED, STEP_BYTES}, Engine};
 use crate::{
     blocks::{Chunk, RewriteStep, Rewriter},
     error::Result,
@@ -150,11 +150,8 @@ impl Engine {
 
     /// Chunks named by a commit from here on stay as they are: replay and followers find their blocks there.
     fn retained_from(&self) -> u64 {
-        let replayed = lock(&self.manifest).current().checkpoint_seq.saturating_add(1);
-        if self.options.log_retention_bytes == 0 {
-            return replayed;
-        }
-        self.first_log_seq().unwrap_or(0).min(replayed)
+        let manifest = lock(&self.manifest);
+        manifest.current().first_log_seq.min(manifest.current().checkpoint_seq.saturating_add(1))
     }
 
     /// Live and dead bytes of all chunks; estimates.
@@ -167,8 +164,16 @@ impl Engine {
         })
     }
 
-    pub(super) fn deleted_share_is_high(&self) -> bool {
-        let deleted = self.counters.deleted.load(Ordering::Relaxed);
-        deleted > 1_000 && deleted > self.state.load().index_entries() / 3
+    /// Whether so many entries were deleted that merging everything pays. One comparison, for every commit.
+    pub(super) fn much_was_deleted(&self) -> bool {
+        self.counters.deleted.load(Ordering::Relaxed) >= self.garbage_threshold.load(Ordering::Relaxed)
+    }
+
+    /// A sixth of all entries, which tombstones and holds on blocks are among; but few deletions in a small store are left alone.
+    pub(super) fn set_garbage_threshold(&self) {
+        let entries = self.state.load().index_entries();
+        let (live, dead) = self.block_bytes();
+        let least = if live.saturating_add(dead) >= LEAST_DEAD_BYTES { 1 } else { LEAST_DELETED };
+        self.garbage_threshold.store((entries / 6).max(least), Ordering::Relaxed);
     }
 }

@@ -114,6 +114,7 @@ pub(super) fn recover(sources: &Sources<'_>, start_us: u64) -> Result<Recovered>
         generations: vec![Arc::clone(&replayed.generation)],
         runs: open_runs(sources),
         chunks: replayed.chunks,
+        mapped_cap: sources.options.mapped_bytes,
         hold: if sources.options.read_only { sources.readers.description() } else { None },
     };
     Ok(Recovered {

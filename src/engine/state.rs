@@ -54,6 +54,8 @@ pub(crate) struct State {
     /// Newest first.
     pub(crate) runs: Vec<Arc<Run>>,
     pub(crate) chunks: ChunkSet,
+    /// Cap on mapped bytes; 0: none.
+    pub(crate) mapped_cap: u64,
     /// In a read-only opening: what holds the lock that keeps these files from being unlinked before first use.
     pub(crate) hold: Option<Arc<dyn File>>,
 }
@@ -99,7 +101,25 @@ impl State {
                 return Ok(slice);
             }
         }
-        self.chunks.get(address.chunk).ok_or(Error::NotFound)?.read(address, from, len)
+        let chunk = self.chunks.get(address.chunk).ok_or(Error::NotFound)?;
+        if self.mapped_cap == 0 || chunk.mapped_bytes() > 0 {
+            return chunk.read(address, from, len);
+        }
+        let slice = chunk.read(address, from, len)?;
+        self.unmap_others(address.chunk);
+        Ok(slice)
+    }
+
+    /// Keeps what is mapped within the cap by giving up the maps of other chunks; slices keep theirs.
+    fn unmap_others(&self, number: u32) {
+        let mut mapped = self.mapped_bytes();
+        for chunk in self.chunks.iter().filter(|chunk| chunk.number() != number) {
+            if mapped <= self.mapped_cap {
+                return;
+            }
+            mapped = mapped.saturating_sub(chunk.mapped_bytes());
+            chunk.drop_map();
+        }
     }
 
     pub(crate) fn heap_bytes(&self) -> u64 {

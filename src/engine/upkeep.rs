@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 /// A step writes or syncs about this much.
 pub(super) const STEP_BYTES: usize = 256 << 10;
 
+/// Deletions below this number don't make a small store merge.
+pub(super) const LEAST_DELETED: u64 = 256;
+
 /// Large-block bytes that may be written and not yet synced.
 pub(super) const MOST_UNSYNCED_BYTES: u64 = 64 << 20;
 
@@ -43,6 +46,10 @@ impl Engine {
             return Ok(true);
         }
         self.readers.release(&self.supply)?;
+        if upkeep.merge.is_none() && self.much_was_deleted() && self.freeze() {
+            // What was deleted last has to be in a run to be merged.
+            return Ok(true);
+        }
         self.step_merge(&mut upkeep).and_then(|more| {
             if more {
                 return Ok(true);
@@ -85,7 +92,7 @@ impl Engine {
 
     fn step_merge(&self, upkeep: &mut Upkeep) -> Result<bool> {
         if upkeep.merge.is_none() {
-            upkeep.merge = Merge::plan(self, self.deleted_share_is_high())?;
+            upkeep.merge = Merge::plan(self, self.much_was_deleted())?;
         }
         let Some(merge) = &mut upkeep.merge else { return Ok(false) };
         match merge.step(self) {

@@ -336,8 +336,9 @@ pub unsafe extern "C" fn sarsen_store_recovery(
 #[derive(Debug, Clone, Copy)]
 pub struct sarsen_stats {
     pub commits: u64,
+    /// Group syncs of the log, and checkpoints.
     pub syncs: u64,
-    /// To the log.
+    /// To the log and, large blocks, to chunks.
     pub bytes_appended: u64,
     /// Counts, live and dead bytes are estimates, exact after sarsen_store_compact.
     pub kv_count: u64,

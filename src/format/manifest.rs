@@ -28,6 +28,8 @@ pub(crate) struct Manifest {
     pub(crate) log: LogPosition,
     /// Oldest segment that is still kept.
     pub(crate) first_segment: u64,
+    /// Oldest commit that followers find in the log, with every block it names.
+    pub(crate) first_log_seq: u64,
     pub(crate) chunk_bytes: u64,
     pub(crate) next_chunk: u32,
     pub(crate) next_file: u64,
