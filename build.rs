@@ -13,13 +13,16 @@ fn main() {
     let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is readable");
     // The order of the header's sections.
     let sources = [
-        "status", "error", "view", "options", "store", "report", "snapshot", "tags", "batch", "block", "kv", "stream",
-        "memory", "log",
+        "status", "error", "view", "options", "store", "report", "snapshot", "tags", "batch", "block", "kv",
+        "stream", "memory", "log",
     ];
     let mut builder = cbindgen::Builder::new().with_config(config);
     for source in sources {
         builder = builder.with_src(root.join("src/ffi").join(source).with_extension("rs"));
     }
-    builder.generate().expect("the header can be generated").write_to_file(&out);
+    builder
+        .generate()
+        .expect("the header can be generated")
+        .write_to_file(&out);
     println!("cargo:rustc-env=SARSEN_GENERATED_HEADER={}", out.display());
 }

@@ -19,11 +19,25 @@ pub enum Error {
     /// The caller asked for something that makes no sense; nothing was done.
     InvalidArgument { what: Cow<'static, str> },
     /// The operating system refused; `os_code` is errno, 0 where there is none.
-    Io { what: Cow<'static, str>, file: Option<String>, os_code: i32 },
+    Io {
+        what: Cow<'static, str>,
+        file: Option<String>,
+        os_code: i32,
+    },
     /// The disk is full. Nothing was written; a retry after freeing space can succeed.
-    NoSpace { what: Cow<'static, str>, file: Option<String>, os_code: i32 },
+    NoSpace {
+        what: Cow<'static, str>,
+        file: Option<String>,
+        os_code: i32,
+    },
     /// Damage to data that had been durable. Sequence numbers are 0 where no commit can be named.
-    Corrupt { file: String, offset: u64, what: Cow<'static, str>, first_seq: u64, last_seq: u64 },
+    Corrupt {
+        file: String,
+        offset: u64,
+        what: Cow<'static, str>,
+        first_seq: u64,
+        last_seq: u64,
+    },
     /// Another process or handle has the store open for writing.
     Locked { what: Cow<'static, str> },
     /// The path exists, but holds no store.
@@ -59,13 +73,20 @@ impl Error {
 
     /// Damage in `file` (a path within the store) at byte `offset`, not tied to commits.
     pub(crate) fn corrupt(file: impl Into<String>, offset: u64, what: impl Into<Cow<'static, str>>) -> Self {
-        Error::Corrupt { file: file.into(), offset, what: what.into(), first_seq: 0, last_seq: 0 }
+        Error::Corrupt {
+            file: file.into(),
+            offset,
+            what: what.into(),
+            first_seq: 0,
+            last_seq: 0,
+        }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let in_file = |file: &Option<String>| file.as_ref().map(|file| format!(" ({file})")).unwrap_or_default();
+        let in_file =
+            |file: &Option<String>| file.as_ref().map(|file| format!(" ({file})")).unwrap_or_default();
         match self {
             Error::NotFound => f.write_str("not found"),
             Error::End => f.write_str("nothing more"),

@@ -13,6 +13,6 @@ mod vfs;
 
 pub use error::{Error, Result};
 pub use store::{
-    Batch, BlockAddress, Check, Data, Filled, Finding, KvIter, LogCommand, LogMethod, LogReader, MemoryIter, Options,
-    Recovery, Snapshot, Stats, Store, StreamIter, StreamNames, Survive, Tags, Verdict, View,
+    Batch, BlockAddress, Check, Data, Filled, Finding, KvIter, LogCommand, LogMethod, LogReader, MemoryIter,
+    Options, Recovery, Snapshot, Stats, Store, StreamIter, StreamNames, Survive, Tags, Verdict, View,
 };

@@ -73,7 +73,11 @@ impl<'a> Steps<'a> {
     }
 
     pub(crate) fn next(&mut self) -> Result<Option<Step<'a>>> {
-        let mut rest = self.contents.commands.get(self.position.command_offset..).unwrap_or_default();
+        let mut rest = self
+            .contents
+            .commands
+            .get(self.position.command_offset..)
+            .unwrap_or_default();
         if self.position.ordinal == self.contents.command_count {
             if !rest.is_empty() || self.position.image_offset != self.contents.image_len {
                 return Err(inconsistent("a frame holds bytes that no command names"));
@@ -111,7 +115,13 @@ impl<'a> Steps<'a> {
         };
         let ordinal = self.position.ordinal;
         self.position.ordinal = ordinal.saturating_add(1);
-        Ok(Some(Step { ordinal, command, stream, block, image }))
+        Ok(Some(Step {
+            ordinal,
+            command,
+            stream,
+            block,
+            image,
+        }))
     }
 }
 
@@ -136,7 +146,12 @@ pub(crate) fn apply(memtable: &Memtable, seq: u64, contents: Contents<'_>, tally
         apply_step(memtable, seq, &step, &mut bounds, tally)?;
     }
     for (stream_id, bounds) in bounds {
-        memtable.insert(&record::stream_bounds_key(stream_id), seq, kind::STREAM_BOUNDS, &bounds.encode())?;
+        memtable.insert(
+            &record::stream_bounds_key(stream_id),
+            seq,
+            kind::STREAM_BOUNDS,
+            &bounds.encode(),
+        )?;
     }
     Ok(())
 }
@@ -162,20 +177,44 @@ fn apply_step(
                 return Err(inconsistent("a block can't be appended by naming one"));
             }
             let address = block()?;
-            memtable.insert(&record::block_key(address.chunk, address.offset, &[]), seq, kind::HOLD, &[])?;
+            memtable.insert(
+                &record::block_key(address.chunk, address.offset, &[]),
+                seq,
+                kind::HOLD,
+                &[],
+            )?;
             tally.counts.blocks += 1;
         }
         Command::FreeBlock { block } => {
-            memtable.insert(&record::block_key(block.chunk, block.offset, &[]), seq, kind::TOMBSTONE, &[])?;
+            memtable.insert(
+                &record::block_key(block.chunk, block.offset, &[]),
+                seq,
+                kind::TOMBSTONE,
+                &[],
+            )?;
             tally.deleted += 1;
         }
-        Command::AppendMemory { id, tags, block: source } => {
+        Command::AppendMemory {
+            id,
+            tags,
+            block: source,
+        } => {
             let address = block()?;
             let owner = record::memory_key(*id);
-            let value = MemoryValue { block: address, ordinal: step.ordinal, tags: tags.clone() }.encode();
+            let value = MemoryValue {
+                block: address,
+                ordinal: step.ordinal,
+                tags: tags.clone(),
+            }
+            .encode();
             memtable.insert(&owner, seq, kind::MEMORY, &value)?;
             for tag in tags {
-                memtable.insert(&record::tag_key(tag, *id), seq, kind::TAG, &record::encode_tag_value(step.ordinal))?;
+                memtable.insert(
+                    &record::tag_key(tag, *id),
+                    seq,
+                    kind::TAG,
+                    &record::encode_tag_value(step.ordinal),
+                )?;
             }
             hold(memtable, seq, source, &address, &owner)?;
             tally.counts.memories += 1;
@@ -202,24 +241,45 @@ fn apply_step(
         }
         Command::AppendStream { name, block: source } => {
             let address = block()?;
-            let stream = step.stream.ok_or_else(|| inconsistent("a stream command was not assigned"))?;
+            let stream = step
+                .stream
+                .ok_or_else(|| inconsistent("a stream command was not assigned"))?;
             if stream.effect == StreamEffect::Created {
                 let stream_id = record::encode_stream_id(stream.stream_id);
-                memtable.insert(&record::stream_name_key(name.0), seq, kind::STREAM_NAME, &stream_id)?;
+                memtable.insert(
+                    &record::stream_name_key(name.0),
+                    seq,
+                    kind::STREAM_NAME,
+                    &stream_id,
+                )?;
                 tally.counts.streams += 1;
             }
             let key = record::stream_record_key(stream.stream_id, stream.next.wrapping_sub(1));
             memtable.insert(&key, seq, kind::STREAM_RECORD, &address.encode())?;
             hold(memtable, seq, source, &address, &key)?;
-            bounds.insert(stream.stream_id, StreamBounds { first: stream.first, next: stream.next });
+            bounds.insert(
+                stream.stream_id,
+                StreamBounds {
+                    first: stream.first,
+                    next: stream.next,
+                },
+            );
             tally.counts.stream_records += 1;
         }
         Command::TrimStream { name, .. } => {
-            let stream = step.stream.ok_or_else(|| inconsistent("a stream command was not assigned"))?;
+            let stream = step
+                .stream
+                .ok_or_else(|| inconsistent("a stream command was not assigned"))?;
             if stream.effect == StreamEffect::Nothing {
                 return Ok(());
             }
-            bounds.insert(stream.stream_id, StreamBounds { first: stream.first, next: stream.next });
+            bounds.insert(
+                stream.stream_id,
+                StreamBounds {
+                    first: stream.first,
+                    next: stream.next,
+                },
+            );
             if stream.effect == StreamEffect::Dropped {
                 memtable.insert(&record::stream_name_key(name.0), seq, kind::TOMBSTONE, &[])?;
             }
@@ -231,15 +291,34 @@ fn apply_step(
 
 /// A record holds its block by an index entry where the block's own header can't say so: large and named blocks.
 /// A loose block that is named for the first time stops holding itself.
-fn hold(memtable: &Memtable, seq: u64, source: &BlockSource, address: &BlockAddress, owner: &[u8]) -> Result<()> {
+fn hold(
+    memtable: &Memtable,
+    seq: u64,
+    source: &BlockSource,
+    address: &BlockAddress,
+    owner: &[u8],
+) -> Result<()> {
     match source {
         BlockSource::Image { .. } => Ok(()),
-        BlockSource::Large(_) => {
-            memtable.insert(&record::block_key(address.chunk, address.offset, owner), seq, kind::HOLD, &[])
-        }
+        BlockSource::Large(_) => memtable.insert(
+            &record::block_key(address.chunk, address.offset, owner),
+            seq,
+            kind::HOLD,
+            &[],
+        ),
         BlockSource::Named(_) => {
-            memtable.insert(&record::block_key(address.chunk, address.offset, &[]), seq, kind::TOMBSTONE, &[])?;
-            memtable.insert(&record::block_key(address.chunk, address.offset, owner), seq, kind::HOLD, &[])
+            memtable.insert(
+                &record::block_key(address.chunk, address.offset, &[]),
+                seq,
+                kind::TOMBSTONE,
+                &[],
+            )?;
+            memtable.insert(
+                &record::block_key(address.chunk, address.offset, owner),
+                seq,
+                kind::HOLD,
+                &[],
+            )
         }
     }
 }

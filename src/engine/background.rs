@@ -44,7 +44,10 @@ impl Background {
             if self.announced.swap(false, Ordering::AcqRel) {
                 return true;
             }
-            stop = self.changed.wait(stop).unwrap_or_else(std::sync::PoisonError::into_inner);
+            stop = self
+                .changed
+                .wait(stop)
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
         }
     }
 

@@ -12,14 +12,8 @@ use std::{
 };
 
 use super::{
-    import::remove_tree,
-    manifest_file::ManifestFile,
-    observer::Observer,
-    open::empty_manifest,
-    readers::Readers,
-    state::View,
-    upkeep::STEP_BYTES,
-    Engine,
+    import::remove_tree, manifest_file::ManifestFile, observer::Observer, open::empty_manifest,
+    readers::Readers, state::View, upkeep::STEP_BYTES, Engine,
 };
 use crate::{
     blocks::{first_offset, Chunk},
@@ -53,7 +47,12 @@ impl BuildObserver for SnapshotOnly {
             kind::MEMORY => self.counts.memories += 1,
             kind::STREAM_NAME => self.counts.streams += 1,
             kind::STREAM_RECORD => self.counts.stream_records += 1,
-            kind::HOLD if matches!(RecordKey::decode(entry.key), Some(RecordKey::Block { owner: [], .. })) => {
+            kind::HOLD
+                if matches!(
+                    RecordKey::decode(entry.key),
+                    Some(RecordKey::Block { owner: [], .. })
+                ) =>
+            {
                 self.counts.blocks += 1;
             }
             _ => {}
@@ -72,7 +71,10 @@ impl Engine {
             return Err(Error::invalid("the store was closed"));
         }
         if self.vfs.entry_kind(path)?.is_some() {
-            return Err(Error::invalid(format!("{} exists already; a backup goes to a new path", path.display())));
+            return Err(Error::invalid(format!(
+                "{} exists already; a backup goes to a new path",
+                path.display()
+            )));
         }
         let held = self.take_snapshot();
         let outcome = self.backup_held(snapshot.unwrap_or(held), path);
@@ -86,7 +88,13 @@ impl Engine {
 
     fn backup_held(&self, seq: u64, path: &Path) -> Result<()> {
         if self.options.read_only {
-            if self.state.load().generations.iter().any(|generation| !generation.is_empty()) {
+            if self
+                .state
+                .load()
+                .generations
+                .iter()
+                .any(|generation| !generation.is_empty())
+            {
                 return Err(Error::Conflict {
                     what: "the store's log holds commits that only a writer can checkpoint; back it up from there".into(),
                 });
@@ -123,7 +131,12 @@ impl Engine {
         manifest.chunks = chunks;
         if !parts.is_empty() {
             let id = next_file.fetch_add(1, Ordering::Relaxed);
-            manifest.runs = vec![RunMeta { id, parts, above: None, merging_into: None }];
+            manifest.runs = vec![RunMeta {
+                id,
+                parts,
+                above: None,
+                merging_into: None,
+            }];
         }
         manifest.next_file = next_file.load(Ordering::Relaxed);
         ManifestFile::new(Arc::clone(&self.vfs), path.to_path_buf(), manifest.clone()).replace(manifest)?;
@@ -133,14 +146,22 @@ impl Engine {
         Ok(())
     }
 
-    fn copy_index(&self, view: &View, directory: &Path, next_file: &Arc<AtomicU64>) -> Result<(Vec<PartMeta>, Counts)> {
+    fn copy_index(
+        &self,
+        view: &View,
+        directory: &Path,
+        next_file: &Arc<AtomicU64>,
+    ) -> Result<(Vec<PartMeta>, Counts)> {
         let mut only = SnapshotOnly {
             seq: view.seq,
             needed: Observer::new(&view.state, &[], view.seq, true),
             counts: Counts::default(),
         };
-        let rules =
-            BuildRules { snapshots: vec![view.seq], bottom: true, part_bytes: super::checkpoint::PART_BYTES };
+        let rules = BuildRules {
+            snapshots: vec![view.seq],
+            bottom: true,
+            part_bytes: super::checkpoint::PART_BYTES,
+        };
         let mut builder = Builder::new(
             Arc::clone(&self.vfs),
             directory.to_path_buf(),
@@ -162,10 +183,18 @@ impl Engine {
     /// Copies every chunk that is there, as the newest state has it: the snapshot's blocks are live in all of them.
     fn copy_chunks(&self, view: &View, directory: &Path) -> Result<Vec<ChunkMeta>> {
         let mut metas = Vec::new();
-        for number in view.state.chunks.iter().map(|chunk| chunk.number()).collect::<Vec<u32>>() {
+        for number in view
+            .state
+            .chunks
+            .iter()
+            .map(|chunk| chunk.number())
+            .collect::<Vec<u32>>()
+        {
             loop {
                 // A chunk that was dropped meanwhile had nothing that the snapshot needs.
-                let Some(chunk) = self.state.load().chunks.get(number).cloned() else { break };
+                let Some(chunk) = self.state.load().chunks.get(number).cloned() else {
+                    break;
+                };
                 match self.copy_chunk(&chunk, directory) {
                     Ok(meta) => {
                         metas.push(meta);
@@ -181,24 +210,38 @@ impl Engine {
     }
 
     fn is_replaced(&self, chunk: &Arc<Chunk>) -> bool {
-        self.state.load().chunks.get(chunk.number()).is_none_or(|known| !Arc::ptr_eq(known, chunk))
+        self.state
+            .load()
+            .chunks
+            .get(chunk.number())
+            .is_none_or(|known| !Arc::ptr_eq(known, chunk))
     }
 
     fn copy_chunk(&self, chunk: &Arc<Chunk>, directory: &Path) -> Result<ChunkMeta> {
         let meta = chunk.meta();
         let from = self.vfs.open(chunk.path(), OpenMode::Read)?;
         // A rewritten file ends with its table; a plain one holds more than its checkpointed bytes at times.
-        let len = if meta.table_offset > 0 { from.len()? } else { meta.len.max(first_offset(meta.large)) };
+        let len = if meta.table_offset > 0 {
+            from.len()?
+        } else {
+            meta.len.max(first_offset(meta.large))
+        };
         let path: PathBuf = directory.join(crate::blocks::chunk_file_name(meta.number, meta.rewrite));
         let to = self.vfs.open(&path, OpenMode::CreateNew)?;
         let mut buffer = vec![0; COPY_BYTES.min(to_usize(len).unwrap_or(COPY_BYTES))];
         let mut at = 0u64;
         while at < len {
             let piece_len = to_usize(len - at).unwrap_or(usize::MAX).min(buffer.len());
-            let piece = buffer.get_mut(..piece_len).ok_or_else(|| Error::internal("copy buffer"))?;
+            let piece = buffer
+                .get_mut(..piece_len)
+                .ok_or_else(|| Error::internal("copy buffer"))?;
             from.read_at(at, piece)?;
             if at == 0 && ChunkHeader::decode(piece).is_none() {
-                return Err(Error::corrupt(chunk.path().display().to_string(), 0, "the chunk's header is damaged"));
+                return Err(Error::corrupt(
+                    chunk.path().display().to_string(),
+                    0,
+                    "the chunk's header is damaged",
+                ));
             }
             to.write_at(at, piece)?;
             at = at.saturating_add(crate::format::bytes::to_u64(piece_len));
@@ -210,5 +253,8 @@ impl Engine {
 
 /// Whether some generation still serves small blocks from the log.
 fn serves_blocks_from_log(view: &View) -> bool {
-    view.state.generations.iter().any(|generation| generation.pending.get(0).is_some())
+    view.state
+        .generations
+        .iter()
+        .any(|generation| generation.pending.get(0).is_some())
 }

@@ -87,7 +87,10 @@ impl Checkpoint {
                 Ok(false)
             }
             Phase::Index(builder) => {
-                let observer = self.observer.as_mut().ok_or_else(|| Error::internal("a checkpoint has no observer"))?;
+                let observer = self
+                    .observer
+                    .as_mut()
+                    .ok_or_else(|| Error::internal("a checkpoint has no observer"))?;
                 match builder.step(STEP_BYTES, observer)? {
                     BuildStep::Working => {}
                     BuildStep::Part { meta, .. } => self.parts.push(meta),
@@ -126,16 +129,24 @@ impl Checkpoint {
                 break;
             }
             let contiguous = target.as_ref().is_some_and(|(chunk, start)| {
-                chunk.number() == image.chunk && start.saturating_add(to_u64(self.buffer.len())) == image.offset
+                chunk.number() == image.chunk
+                    && start.saturating_add(to_u64(self.buffer.len())) == image.offset
             });
             if !contiguous {
                 self.flush(&mut target)?;
                 target = Some((self.chunk(engine, image.chunk)?, image.offset));
             }
             let bad = || Error::internal("a frame in the log can't be read back");
-            let frame_len = (image.image_offset.saturating_sub(image.frame_offset)).saturating_add(image.image_len);
-            let bytes = image.region.bytes(image.frame_offset, frame_len).ok_or_else(bad)?;
-            let seed = FrameSeed { uuid: engine.uuid, segment: image.segment };
+            let frame_len =
+                (image.image_offset.saturating_sub(image.frame_offset)).saturating_add(image.image_len);
+            let bytes = image
+                .region
+                .bytes(image.frame_offset, frame_len)
+                .ok_or_else(bad)?;
+            let seed = FrameSeed {
+                uuid: engine.uuid,
+                segment: image.segment,
+            };
             let frame = Frame::decode(&seed, bytes).ok_or_else(|| Error::Corrupt {
                 file: format!("log/{}", crate::log::segment_file_name(image.segment)),
                 offset: image.frame_offset,
@@ -151,12 +162,22 @@ impl Checkpoint {
                 assigned: &assigned,
             });
             while let Some(step) = steps.next()? {
-                let Some((start, owner)) = &step.image else { continue };
+                let Some((start, owner)) = &step.image else {
+                    continue;
+                };
                 if self.buffer.len() >= STEP_BYTES {
                     self.flush(&mut target)?;
                 }
                 let (chunk, _) = target.as_ref().ok_or_else(bad)?;
-                append_block(&mut self.buffer, chunk.nonce(), image.offset, *start, owner, frame.image).ok_or_else(bad)?;
+                append_block(
+                    &mut self.buffer,
+                    chunk.nonce(),
+                    image.offset,
+                    *start,
+                    owner,
+                    frame.image,
+                )
+                .ok_or_else(bad)?;
             }
             let end = image.offset.saturating_add(image.image_len);
             self.extend_chunk(image.chunk, end, image.seq);
@@ -242,7 +263,11 @@ impl Checkpoint {
             Arc::clone(&engine.next_file),
             Merged::new(&[Arc::clone(&self.frozen.generation.memtable)], &[]),
             None,
-            BuildRules { snapshots, bottom, part_bytes: PART_BYTES },
+            BuildRules {
+                snapshots,
+                bottom,
+                part_bytes: PART_BYTES,
+            },
         )
     }
 
@@ -252,14 +277,20 @@ impl Checkpoint {
         }
         let seq = self.frozen.last_seq;
         let segments = lock(&engine.append).appender.segments();
-        let first_segment = first_kept_segment(&segments, self.frozen.position.segment, engine.options.log_retention_bytes);
+        let first_segment = first_kept_segment(
+            &segments,
+            self.frozen.position.segment,
+            engine.options.log_retention_bytes,
+        );
 
         let first_log_seq = if engine.options.log_retention_bytes == 0 {
             seq.saturating_add(1)
         } else {
             let kept = log::first_seq(&engine.vfs, &engine.log_directory(), engine.uuid, first_segment)?;
             // What was given up once stays so: its blocks may be gone.
-            kept.unwrap_or(u64::MAX).min(seq.saturating_add(1)).max(engine.first_log_seq()?)
+            kept.unwrap_or(u64::MAX)
+                .min(seq.saturating_add(1))
+                .max(engine.first_log_seq()?)
         };
 
         let run = (!self.parts.is_empty()).then(|| {
@@ -303,7 +334,8 @@ impl Checkpoint {
 
         engine.state.rcu(|state| {
             let mut next: State = (**state).clone();
-            next.generations.retain(|generation| !Arc::ptr_eq(generation, &frozen.generation));
+            next.generations
+                .retain(|generation| !Arc::ptr_eq(generation, &frozen.generation));
             if let Some(run) = &run {
                 next.runs.insert(0, Arc::clone(run));
             }
@@ -372,7 +404,11 @@ fn merge_chunks(current: &[ChunkMeta], seen: &[ChunkMeta]) -> Vec<ChunkMeta> {
 fn first_kept_segment(segments: &[Arc<Segment>], position_segment: u64, retention_bytes: u64) -> u64 {
     let mut first = position_segment;
     let mut kept = 0u64;
-    for segment in segments.iter().rev().filter(|segment| segment.number() < position_segment) {
+    for segment in segments
+        .iter()
+        .rev()
+        .filter(|segment| segment.number() < position_segment)
+    {
         kept = kept.saturating_add(segment.size());
         if kept > retention_bytes {
             break;
@@ -400,6 +436,8 @@ impl Engine {
     }
 
     pub(super) fn chunk_options(&self) -> ChunkOptions {
-        ChunkOptions { check_every_read: self.options.check == super::Check::EveryRead }
+        ChunkOptions {
+            check_every_read: self.options.check == super::Check::EveryRead,
+        }
     }
 }

@@ -100,11 +100,18 @@ impl Append {
 
 /// What one attempt under the append lock came to.
 enum Attempt {
-    Done { seq: u64, assigned: Assigned, wake_upkeep: bool },
+    Done {
+        seq: u64,
+        assigned: Assigned,
+        wake_upkeep: bool,
+    },
     /// The memtable or the log's tail is at its limit.
     NeedsRoom,
     NeedsSegment,
-    NeedsStreams { names: Vec<Vec<u8>>, cleared: u64 },
+    NeedsStreams {
+        names: Vec<Vec<u8>>,
+        cleared: u64,
+    },
 }
 
 /// Chunks that hold blocks of a commit under way, once for each block: they are not rewritten meanwhile.
@@ -156,7 +163,11 @@ impl Engine {
                 self.try_append(draft, large, payload_crc, frame_len, survive)?
             };
             match attempt {
-                Attempt::Done { seq, assigned, wake_upkeep } => break (seq, assigned, wake_upkeep),
+                Attempt::Done {
+                    seq,
+                    assigned,
+                    wake_upkeep,
+                } => break (seq, assigned, wake_upkeep),
                 Attempt::NeedsRoom => self.make_room()?,
                 Attempt::NeedsSegment => self.stall(|| self.prepare_segment(frame_len))?,
                 Attempt::NeedsStreams { names, cleared } => self.learn_streams(names, cleared)?,
@@ -198,11 +209,18 @@ impl Engine {
         let streams = match append.streams.resolve(draft, &mut next_stream_id)? {
             Resolved::Assigned(streams) => streams,
             Resolved::Missing(names) => {
-                return Ok(Attempt::NeedsStreams { names, cleared: append.streams.cleared() });
+                return Ok(Attempt::NeedsStreams {
+                    names,
+                    cleared: append.streams.cleared(),
+                });
             }
         };
         let (chunk, chunk_offset) = self.place_image(append, to_u64(draft.image.len()))?;
-        let assigned = Assigned { chunk, chunk_offset, streams };
+        let assigned = Assigned {
+            chunk,
+            chunk_offset,
+            streams,
+        };
         append.assigned_bytes.clear();
         assigned.encode_to(&mut append.assigned_bytes);
 
@@ -229,21 +247,22 @@ impl Engine {
             image_len: to_u64(draft.image.len()),
             assigned: &assigned,
         };
-        let applied = apply::apply(&append.generation.memtable, seq, contents, &mut append.tally).and_then(|()| {
-            if draft.image.is_empty() {
-                return Ok(());
-            }
-            append.generation.pending.push(PendingImage {
-                chunk,
-                offset: chunk_offset,
-                image_len: to_u64(draft.image.len()),
-                region: Arc::clone(appended.segment.region()),
-                image_offset: appended.image_offset,
-                frame_offset: appended.offset,
-                segment: appended.segment.number(),
-                seq,
-            })
-        });
+        let applied =
+            apply::apply(&append.generation.memtable, seq, contents, &mut append.tally).and_then(|()| {
+                if draft.image.is_empty() {
+                    return Ok(());
+                }
+                append.generation.pending.push(PendingImage {
+                    chunk,
+                    offset: chunk_offset,
+                    image_len: to_u64(draft.image.len()),
+                    region: Arc::clone(appended.segment.region()),
+                    image_offset: appended.image_offset,
+                    frame_offset: appended.offset,
+                    segment: appended.segment.number(),
+                    seq,
+                })
+            });
         if let Err(error) = applied {
             self.poison(&error);
             return Err(error);
@@ -274,13 +293,22 @@ impl Engine {
         }
         append.next_seq = seq.saturating_add(1);
         append.generation.last_seq.store(seq, Ordering::Release);
-        append.generation.log_bytes.fetch_add(appended.frame_len, Ordering::Relaxed);
+        append
+            .generation
+            .log_bytes
+            .fetch_add(appended.frame_len, Ordering::Relaxed);
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
-        self.counters.bytes_appended.fetch_add(appended.frame_len, Ordering::Relaxed);
+        self.counters
+            .bytes_appended
+            .fetch_add(appended.frame_len, Ordering::Relaxed);
         self.published.store(seq, Ordering::SeqCst);
         drop(armed);
         let wake_upkeep = (append.appender.half_used() && !self.supply.ready(0)) || self.much_was_deleted();
-        Ok(Attempt::Done { seq, assigned, wake_upkeep })
+        Ok(Attempt::Done {
+            seq,
+            assigned,
+            wake_upkeep,
+        })
     }
 
     /// Where an image of this length goes. A chunk takes whole images; one larger than a chunk has one to itself.
@@ -297,20 +325,29 @@ impl Engine {
 
     pub(super) fn new_chunk_number(&self) -> Result<u32> {
         self.next_chunk
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |number| number.checked_add(1))
-            .map_err(|_| Error::too_large("the store has used up its 2^32 chunk numbers; copy it with a backup"))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |number| {
+                number.checked_add(1)
+            })
+            .map_err(|_| {
+                Error::too_large("the store has used up its 2^32 chunk numbers; copy it with a backup")
+            })
     }
 
     /// Writes the draft's large blocks to chunks and fills their addresses in.
     fn write_large(&self, draft: &mut Draft) -> Result<InUse> {
         let mut chunks = InUse(Vec::new());
         for number in 0..draft.large.len() {
-            let Some(large) = draft.large.get(number) else { break };
+            let Some(large) = draft.large.get(number) else {
+                break;
+            };
             if self.large.unsynced_bytes() > super::upkeep::MOST_UNSYNCED_BYTES {
-                self.stall(|| self.large.sync_all()).inspect_err(|error| self.poison(error))?;
+                self.stall(|| self.large.sync_all())
+                    .inspect_err(|error| self.poison(error))?;
             }
             let (address, chunk) = self.large.append(&large.data)?;
-            self.counters.bytes_appended.fetch_add(address.len, Ordering::Relaxed);
+            self.counters
+                .bytes_appended
+                .fetch_add(address.len, Ordering::Relaxed);
             self.add_chunk(&chunk);
             chunks.0.push(chunk);
             draft.patch_large(number, address)?;

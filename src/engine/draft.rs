@@ -11,7 +11,8 @@ use crate::{
         command::{BlockSource, Bytes, Command, ValueSource},
         frame::{Assigned, ASSIGNED_HEADER_BYTES, HEADER_BYTES, STREAM_ASSIGNMENT_BYTES},
         record::{MEMORY_KEY_BYTES, STREAM_RECORD_KEY_BYTES},
-        MAX_COMMIT_BYTES, MAX_INLINE_BYTES, MAX_KEY_BYTES, MAX_SMALL_BYTES, MAX_TAGS, MAX_TAG_BYTES, MAX_VALUE_BYTES,
+        MAX_COMMIT_BYTES, MAX_INLINE_BYTES, MAX_KEY_BYTES, MAX_SMALL_BYTES, MAX_TAGS, MAX_TAG_BYTES,
+        MAX_VALUE_BYTES,
     },
 };
 
@@ -27,7 +28,11 @@ pub enum Data<'a> {
 enum BlockPlace {
     None,
     /// In the image, at this offset.
-    Image { offset: u64, len: u32, crc32c: u32 },
+    Image {
+        offset: u64,
+        len: u32,
+        crc32c: u32,
+    },
     /// The n-th large block.
     Large(usize),
     Named(BlockAddress),
@@ -134,7 +139,16 @@ impl Draft {
         tags.iter().try_for_each(|tag| check_tag(tag))?;
         let before = self.begin()?;
         let (place, block) = self.place(MEMORY_KEY_BYTES, data)?;
-        self.finish(before, Command::AppendMemory { id, tags: tags.to_vec(), block }, place, None)
+        self.finish(
+            before,
+            Command::AppendMemory {
+                id,
+                tags: tags.to_vec(),
+                block,
+            },
+            place,
+            None,
+        )
     }
 
     pub(crate) fn delete_memory(&mut self, id: u64) -> Result<()> {
@@ -151,28 +165,57 @@ impl Draft {
             let (place, source) = self.place_bytes(key.len() + 1, value)?;
             (place, ValueSource::Block(source))
         };
-        self.finish(before, Command::SetKv { key: Bytes(key), value: source }, place, None)
+        self.finish(
+            before,
+            Command::SetKv {
+                key: Bytes(key),
+                value: source,
+            },
+            place,
+            None,
+        )
     }
 
     pub(crate) fn delete_kv(&mut self, key: &[u8]) -> Result<()> {
         check_key(key)?;
         let before = self.begin()?;
-        self.finish(before, Command::DeleteKv { key: Bytes(key) }, BlockPlace::None, None)
+        self.finish(
+            before,
+            Command::DeleteKv { key: Bytes(key) },
+            BlockPlace::None,
+            None,
+        )
     }
 
     pub(crate) fn append_stream(&mut self, name: &[u8], data: Data<'_>) -> Result<()> {
         check_key(name)?;
         let before = self.begin()?;
         let (place, block) = self.place(STREAM_RECORD_KEY_BYTES, data)?;
-        self.finish(before, Command::AppendStream { name: Bytes(name), block }, place, Some((name, StreamIntent::Append)))
+        self.finish(
+            before,
+            Command::AppendStream {
+                name: Bytes(name),
+                block,
+            },
+            place,
+            Some((name, StreamIntent::Append)),
+        )
     }
 
     /// `u64::MAX` drops the stream.
     pub(crate) fn trim_stream(&mut self, name: &[u8], trim_before: u64) -> Result<()> {
         check_key(name)?;
         let before = self.begin()?;
-        let command = Command::TrimStream { name: Bytes(name), before: trim_before };
-        self.finish(before, command, BlockPlace::None, Some((name, StreamIntent::Trim { before: trim_before })))
+        let command = Command::TrimStream {
+            name: Bytes(name),
+            before: trim_before,
+        };
+        self.finish(
+            before,
+            command,
+            BlockPlace::None,
+            Some((name, StreamIntent::Trim { before: trim_before })),
+        )
     }
 
     fn begin(&mut self) -> Result<Before> {
@@ -203,22 +246,41 @@ impl Draft {
 
     fn place_bytes(&mut self, owner_len: usize, data: &[u8]) -> Result<(BlockPlace, BlockSource)> {
         if to_u64(data.len()) > MAX_VALUE_BYTES {
-            return Err(Error::too_large("values, records and blocks are shorter than 4 GiB"));
+            return Err(Error::too_large(
+                "values, records and blocks are shorter than 4 GiB",
+            ));
         }
         if data.len() > MAX_SMALL_BYTES {
-            let address = BlockAddress { chunk: 0, crc32c: 0, offset: 0, len: to_u64(data.len()) };
-            self.large.push(LargeDraft { patch_at: usize::MAX, data: data.to_vec(), address: None });
-            return Ok((BlockPlace::Large(self.large.len() - 1), BlockSource::Large(address)));
+            let address = BlockAddress {
+                chunk: 0,
+                crc32c: 0,
+                offset: 0,
+                len: to_u64(data.len()),
+            };
+            self.large.push(LargeDraft {
+                patch_at: usize::MAX,
+                data: data.to_vec(),
+                address: None,
+            });
+            return Ok((
+                BlockPlace::Large(self.large.len() - 1),
+                BlockSource::Large(address),
+            ));
         }
         let offset = to_u64(self.image.len());
         let total = small_total_bytes(owner_len, data.len());
         if offset.saturating_add(total) > to_u64(MAX_COMMIT_BYTES) {
-            return Err(Error::too_large("a commit's small blocks stay below 1 GiB; split it"));
+            return Err(Error::too_large(
+                "a commit's small blocks stay below 1 GiB; split it",
+            ));
         }
         let owner_len = u32::try_from(owner_len).map_err(|_| Error::too_large("key"))?;
         let crc32c = append_small_to_image(&mut self.image, owner_len, data);
         let len = u32::try_from(data.len()).map_err(|_| Error::too_large("block"))?;
-        Ok((BlockPlace::Image { offset, len, crc32c }, BlockSource::Image { len, crc32c }))
+        Ok((
+            BlockPlace::Image { offset, len, crc32c },
+            BlockSource::Image { len, crc32c },
+        ))
     }
 
     fn finish(
@@ -246,7 +308,10 @@ impl Draft {
         let stream = stream.map(|(name, intent)| {
             // Both stream commands start with a u32 variant and the name's u64 length.
             let start = before.commands + 12;
-            self.streams.push(StreamDraft { name: start..start + name.len(), intent });
+            self.streams.push(StreamDraft {
+                name: start..start + name.len(),
+                intent,
+            });
             self.streams.len() - 1
         });
         self.slots.push(Slot { block, stream });
@@ -263,7 +328,9 @@ impl Draft {
         {
             return Ok(());
         }
-        Err(Error::too_large("a commit's commands, and its small blocks, stay below 1 GiB; split it"))
+        Err(Error::too_large(
+            "a commit's commands, and its small blocks, stay below 1 GiB; split it",
+        ))
     }
 
     pub(crate) fn command_count(&self) -> u32 {
@@ -284,7 +351,10 @@ impl Draft {
 
     /// Fills in where large block number `number` was written.
     pub(crate) fn patch_large(&mut self, number: usize, address: BlockAddress) -> Result<()> {
-        let large = self.large.get_mut(number).ok_or_else(|| Error::internal("no such large block"))?;
+        let large = self
+            .large
+            .get_mut(number)
+            .ok_or_else(|| Error::internal("no such large block"))?;
         large.address = Some(address);
         // bincode writes a BlockAddress as its fields in order, which is what BlockAddress::encode gives.
         let place = large.patch_at..large.patch_at.saturating_add(ADDRESS_BYTES);
@@ -305,16 +375,22 @@ impl Draft {
 
     /// What command number `command` of a committed draft was given: a stream index and a block.
     pub(crate) fn result(&self, command: usize) -> Result<(Option<u64>, Option<BlockAddress>)> {
-        let assigned = self
-            .outcome
-            .as_ref()
-            .ok_or_else(|| Error::invalid("the batch was not committed, or was changed since; results are gone"))?;
+        let assigned = self.outcome.as_ref().ok_or_else(|| {
+            Error::invalid("the batch was not committed, or was changed since; results are gone")
+        })?;
         let slot = self.slots.get(command).ok_or_else(|| {
-            Error::invalid(format!("command {command} of a commit that had {}", self.slots.len()))
+            Error::invalid(format!(
+                "command {command} of a commit that had {}",
+                self.slots.len()
+            ))
         })?;
         let index = slot
             .stream
-            .filter(|number| self.streams.get(*number).is_some_and(|stream| stream.intent == StreamIntent::Append))
+            .filter(|number| {
+                self.streams
+                    .get(*number)
+                    .is_some_and(|stream| stream.intent == StreamIntent::Append)
+            })
             .and_then(|number| assigned.streams.get(number))
             .map(|stream| stream.next.wrapping_sub(1));
         let block = match slot.block {
@@ -348,7 +424,10 @@ pub(crate) fn check_tag(tag: &str) -> Result<()> {
         return Err(Error::invalid("a tag has at least one byte"));
     }
     if tag.len() > MAX_TAG_BYTES {
-        return Err(Error::too_large(format!("a tag has at most {MAX_TAG_BYTES} bytes, this one has {}", tag.len())));
+        return Err(Error::too_large(format!(
+            "a tag has at most {MAX_TAG_BYTES} bytes, this one has {}",
+            tag.len()
+        )));
     }
     Ok(())
 }

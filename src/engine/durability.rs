@@ -22,7 +22,9 @@ pub(super) struct Notifications {
 
 impl std::fmt::Debug for Notifications {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Notifications").field("seqs", &lock(&self.waiting).len()).finish()
+        f.debug_struct("Notifications")
+            .field("seqs", &lock(&self.waiting).len())
+            .finish()
     }
 }
 
@@ -65,7 +67,10 @@ impl Engine {
         }
         self.check_writable()?;
         if seq > self.last_seq() {
-            return Err(Error::invalid(format!("commit {seq} does not exist yet, the newest is {}", self.last_seq())));
+            return Err(Error::invalid(format!(
+                "commit {seq} does not exist yet, the newest is {}",
+                self.last_seq()
+            )));
         }
         self.begin()?;
         self.prove()?;
@@ -77,7 +82,10 @@ impl Engine {
     /// Calls `callback` once commit `seq` is durable: now, if it is.
     pub(crate) fn notify_durable(&self, seq: u64, callback: DurableCallback) -> Result<()> {
         if seq > self.last_seq() {
-            return Err(Error::invalid(format!("commit {seq} does not exist yet, the newest is {}", self.last_seq())));
+            return Err(Error::invalid(format!(
+                "commit {seq} does not exist yet, the newest is {}",
+                self.last_seq()
+            )));
         }
         if seq > self.group.durable() {
             self.check_writable()?;
@@ -93,7 +101,9 @@ impl Engine {
 
     /// Upkeep's share: syncs if a callback waits for it. True if there was something to do.
     pub(super) fn sync_for_notifications(&self) -> Result<bool> {
-        let Some(seq) = self.notifications.newest() else { return Ok(false) };
+        let Some(seq) = self.notifications.newest() else {
+            return Ok(false);
+        };
         if seq > self.group.durable() {
             self.wait_durable(seq, None)?;
         } else {

@@ -50,9 +50,15 @@ impl Followers {
             }
             guard = match left {
                 Some(left) => {
-                    self.changed.wait_timeout(guard, left).unwrap_or_else(std::sync::PoisonError::into_inner).0
+                    self.changed
+                        .wait_timeout(guard, left)
+                        .unwrap_or_else(std::sync::PoisonError::into_inner)
+                        .0
                 }
-                None => self.changed.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner),
+                None => self
+                    .changed
+                    .wait(guard)
+                    .unwrap_or_else(std::sync::PoisonError::into_inner),
             };
         }
         drop(guard);
@@ -93,7 +99,10 @@ pub(crate) struct FollowedCommand<'a> {
 impl Engine {
     /// Oldest commit that is still in the log; the next one to come where it is empty.
     pub(crate) fn first_log_seq(&self) -> Result<u64> {
-        Ok(lock(&self.manifest).current().first_log_seq.min(self.last_seq().saturating_add(1)))
+        Ok(lock(&self.manifest)
+            .current()
+            .first_log_seq
+            .min(self.last_seq().saturating_add(1)))
     }
 
     /// Commits from `seq` on. `NotFound` if the log no longer reaches back to it; `Conflict` if the commit before it
@@ -103,7 +112,10 @@ impl Engine {
             return Err(Error::invalid("commits are numbered from 1"));
         }
         if seq > self.last_seq().saturating_add(1) && !self.options.read_only {
-            return Err(Error::invalid(format!("commit {seq} lies beyond the next one, {}", self.last_seq() + 1)));
+            return Err(Error::invalid(format!(
+                "commit {seq} lies beyond the next one, {}",
+                self.last_seq() + 1
+            )));
         }
         let (first_segment, first_log_seq) = {
             let manifest = lock(&self.manifest);
@@ -112,9 +124,18 @@ impl Engine {
         if seq < first_log_seq {
             return Err(Error::NotFound);
         }
-        let tail =
-            TailReader::open(Arc::clone(&self.vfs), self.root.join("log"), self.uuid, first_segment, seq, epoch)?;
-        Ok(Follower { engine: Arc::clone(self), tail })
+        let tail = TailReader::open(
+            Arc::clone(&self.vfs),
+            self.root.join("log"),
+            self.uuid,
+            first_segment,
+            seq,
+            epoch,
+        )?;
+        Ok(Follower {
+            engine: Arc::clone(self),
+            tail,
+        })
     }
 }
 
@@ -133,7 +154,11 @@ impl Follower {
             if let Some(frame) = self.tail.poll(limit)? {
                 let assigned = Assigned::decode(frame.assigned())
                     .ok_or_else(|| Error::internal("a frame's assigned section can't be decoded"))?;
-                return Ok(FollowedCommit { frame, assigned, position: StepsPosition::default() });
+                return Ok(FollowedCommit {
+                    frame,
+                    assigned,
+                    position: StepsPosition::default(),
+                });
             }
             let now = Instant::now();
             if until.is_some_and(|until| until <= now) {
@@ -145,7 +170,9 @@ impl Follower {
                 pause = (pause * 2).min(LONGEST_PAUSE);
             } else {
                 let engine = &self.engine;
-                engine.followers.wait(until, || engine.last_seq() > limit || engine.is_closed());
+                engine
+                    .followers
+                    .wait(until, || engine.last_seq() > limit || engine.is_closed());
             }
         }
     }
@@ -160,7 +187,9 @@ impl FollowedCommit {
     /// The block of the next command, if it has one whose bytes are not in the frame.
     pub(crate) fn peek_block(&mut self) -> Result<Option<BlockAddress>> {
         let before = self.position;
-        let block = self.step()?.and_then(|told| told.step.block.filter(|_| told.bytes.is_none()));
+        let block = self
+            .step()?
+            .and_then(|told| told.step.block.filter(|_| told.bytes.is_none()));
         self.position = before;
         Ok(block)
     }
@@ -175,7 +204,9 @@ impl FollowedCommit {
             assigned: &self.assigned,
         };
         let mut steps = Steps::resume(contents, self.position);
-        let Some(step) = steps.next()? else { return Ok(None) };
+        let Some(step) = steps.next()? else {
+            return Ok(None);
+        };
         self.position = steps.position();
         let bytes = match (&step.image, &step.block) {
             (Some((start, owner)), Some(block)) => {
@@ -185,11 +216,20 @@ impl FollowedCommit {
             _ => None,
         };
         let last = self.position.ordinal == header.command_count;
-        Ok(Some(FollowedCommand { seq: header.seq, epoch: header.epoch, last, step, bytes }))
+        Ok(Some(FollowedCommand {
+            seq: header.seq,
+            epoch: header.epoch,
+            last,
+            step,
+            bytes,
+        }))
     }
 }
 
 fn image_bytes(image: &[u8], start: u64, owner_len: usize, len: u64) -> Option<&[u8]> {
-    let start = usize::try_from(start).ok()?.checked_add(crate::format::block::HEADER_BYTES)?.checked_add(owner_len)?;
+    let start = usize::try_from(start)
+        .ok()?
+        .checked_add(crate::format::block::HEADER_BYTES)?
+        .checked_add(owner_len)?;
     image.get(start..)?.get(..usize::try_from(len).ok()?)
 }

@@ -40,10 +40,26 @@ const READ_BYTES: usize = 1 << 20;
 /// A record of the ancestral log; the order of variants and fields is its format.
 #[derive(Debug, Deserialize)]
 enum WalCommand {
-    AppendMemory { id: u64, chunk_id: u32, offset: u64, length: u64, tags: Vec<String> },
-    SetKv { key: String, value: Vec<u8> },
-    DeleteKv { key: String },
-    AppendStream { key: String, chunk_id: u32, offset: u64, length: u64 },
+    AppendMemory {
+        id: u64,
+        chunk_id: u32,
+        offset: u64,
+        length: u64,
+        tags: Vec<String>,
+    },
+    SetKv {
+        key: String,
+        value: Vec<u8>,
+    },
+    DeleteKv {
+        key: String,
+    },
+    AppendStream {
+        key: String,
+        chunk_id: u32,
+        offset: u64,
+        length: u64,
+    },
 }
 
 impl Engine {
@@ -53,7 +69,11 @@ impl Engine {
         self.check_empty()?;
         if self.vfs.entry_kind(&path.join(WAL_NAME))? != Some(EntryKind::File) {
             return Err(Error::NotAStore {
-                what: format!("{} holds no {WAL_NAME}, so there is nothing to import", path.display()).into(),
+                what: format!(
+                    "{} holds no {WAL_NAME}, so there is nothing to import",
+                    path.display()
+                )
+                .into(),
             });
         }
         self.begin()?;
@@ -122,11 +142,17 @@ impl Engine {
 
         for chunk in &staged.chunks {
             let name = chunk_file_name(chunk.number, chunk.rewrite);
-            self.vfs.rename(&staging.join("blocks").join(&name), &self.blocks_directory().join(&name))?;
+            self.vfs.rename(
+                &staging.join("blocks").join(&name),
+                &self.blocks_directory().join(&name),
+            )?;
         }
         for part in staged.runs.iter().flat_map(|run| &run.parts) {
             let name = part_file_name(part.file);
-            self.vfs.rename(&staging.join("index").join(&name), &self.index_directory().join(&name))?;
+            self.vfs.rename(
+                &staging.join("index").join(&name),
+                &self.index_directory().join(&name),
+            )?;
         }
         self.vfs.sync_directory(&self.blocks_directory())?;
         self.vfs.sync_directory(&self.index_directory())?;
@@ -156,7 +182,13 @@ impl Engine {
             let mut next: State = (**state).clone();
             next.runs = runs_of(self, &[], &current.runs);
             for meta in &current.chunks {
-                let chunk = Chunk::open(&self.vfs, &directory, meta, self.chunk_bytes, self.chunk_options());
+                let chunk = Chunk::open(
+                    &self.vfs,
+                    &directory,
+                    meta,
+                    self.chunk_bytes,
+                    self.chunk_options(),
+                );
                 next.chunks = next.chunks.with(chunk);
             }
             next
@@ -219,7 +251,9 @@ impl Ancestor {
 
     /// The next `len` bytes, or `None` where the file ends before.
     fn take(&mut self, len: u64) -> Result<Option<&[u8]>> {
-        let Some(end) = self.at.checked_add(len).filter(|end| *end <= self.wal_len) else { return Ok(None) };
+        let Some(end) = self.at.checked_add(len).filter(|end| *end <= self.wal_len) else {
+            return Ok(None);
+        };
         let too_long = || Error::too_large("a record of the imported log");
         let wanted = to_usize(len).ok_or_else(too_long)?;
         let buffered_to = self.buffer_at.saturating_add(to_u64(self.buffer.len()));
@@ -232,16 +266,24 @@ impl Ancestor {
         let start = to_usize(self.at - self.buffer_at).ok_or_else(too_long)?;
         self.at = end;
         let bytes = self.buffer.get(start..).and_then(|bytes| bytes.get(..wanted));
-        bytes.map(Some).ok_or_else(|| Error::internal("the import's buffer is too short"))
+        bytes
+            .map(Some)
+            .ok_or_else(|| Error::internal("the import's buffer is too short"))
     }
 
     fn next(&mut self) -> Result<Option<WalCommand>> {
         use bincode::Options;
         let record_at = self.at;
-        let Some(len) = self.take(8)?.and_then(|bytes| <[u8; 8]>::try_from(bytes).ok()).map(u64::from_le_bytes) else {
+        let Some(len) = self
+            .take(8)?
+            .and_then(|bytes| <[u8; 8]>::try_from(bytes).ok())
+            .map(u64::from_le_bytes)
+        else {
             return Ok(None);
         };
-        let Some(record) = self.take(len)? else { return Ok(None) };
+        let Some(record) = self.take(len)? else {
+            return Ok(None);
+        };
         let decoded = bincode::DefaultOptions::new()
             .with_fixint_encoding()
             .with_little_endian()
@@ -252,22 +294,41 @@ impl Ancestor {
             Ok(command) => Ok(Some(command)),
             // The last record may be torn within its bytes as well.
             Err(_) if self.at == self.wal_len => Ok(None),
-            Err(_) => Err(Error::corrupt(WAL_NAME, record_at, "a record of the log to import can't be decoded")),
+            Err(_) => Err(Error::corrupt(
+                WAL_NAME,
+                record_at,
+                "a record of the log to import can't be decoded",
+            )),
         }
     }
 
     fn add(&mut self, draft: &mut Draft, command: WalCommand) -> Result<()> {
         match command {
-            WalCommand::AppendMemory { id, chunk_id, offset, length, tags } => {
+            WalCommand::AppendMemory {
+                id,
+                chunk_id,
+                offset,
+                length,
+                tags,
+            } => {
                 let data = self.block(chunk_id, offset, length)?;
-                let mut tags: Vec<&str> = tags.iter().map(String::as_str).filter(|tag| !tag.is_empty()).collect();
+                let mut tags: Vec<&str> = tags
+                    .iter()
+                    .map(String::as_str)
+                    .filter(|tag| !tag.is_empty())
+                    .collect();
                 tags.sort_unstable();
                 tags.dedup();
                 draft.append_memory(id, &tags, Data::Bytes(&data))
             }
             WalCommand::SetKv { key, value } => draft.set_kv(key.as_bytes(), &value),
             WalCommand::DeleteKv { key } => draft.delete_kv(key.as_bytes()),
-            WalCommand::AppendStream { key, chunk_id, offset, length } => {
+            WalCommand::AppendStream {
+                key,
+                chunk_id,
+                offset,
+                length,
+            } => {
                 let data = self.block(chunk_id, offset, length)?;
                 draft.append_stream(key.as_bytes(), Data::Bytes(&data))
             }
@@ -279,13 +340,19 @@ impl Ancestor {
         if self.chunk.as_ref().is_none_or(|(open, ..)| *open != number) {
             let path = self.path.join("blocks").join(format!("chunk_{number:04}.bin"));
             if self.vfs.entry_kind(&path)? != Some(EntryKind::File) {
-                return Err(Error::corrupt(name, 0, "the log to import names this chunk, but it is not there"));
+                return Err(Error::corrupt(
+                    name,
+                    0,
+                    "the log to import names this chunk, but it is not there",
+                ));
             }
             let file = self.vfs.open(&path, OpenMode::Read)?;
             let len = file.len()?;
             self.chunk = Some((number, file, len));
         }
-        let Some((_, file, len)) = &self.chunk else { return Err(Error::internal("no chunk is open")) };
+        let Some((_, file, len)) = &self.chunk else {
+            return Err(Error::internal("no chunk is open"));
+        };
         if offset.checked_add(length).is_none_or(|end| end > *len) {
             return Err(Error::corrupt(
                 name,

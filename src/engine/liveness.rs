@@ -25,7 +25,9 @@ impl View {
     }
 
     fn holds_itself(&self, address: &BlockAddress) -> Result<bool> {
-        Ok(self.get(&record::block_key(address.chunk, address.offset, &[]))?.is_some())
+        Ok(self
+            .get(&record::block_key(address.chunk, address.offset, &[]))?
+            .is_some())
     }
 
     /// Whether some record that the view sees holds the block by an index entry.
@@ -49,14 +51,21 @@ impl View {
                 return Ok(false);
             }
         }
-        let Some(hit) = self.get(owner)? else { return Ok(false) };
+        let Some(hit) = self.get(owner)? else {
+            return Ok(false);
+        };
         Ok(record::block_of(hit.kind, hit.value).is_some_and(|named| named == *address))
     }
 
     /// Whether `index` lies within the bounds of the stream.
     pub(crate) fn stream_reaches(&self, stream_id: u64, index: u64) -> Result<bool> {
-        let Some(hit) = self.get(&record::stream_bounds_key(stream_id))? else { return Ok(false) };
-        Ok(StreamBounds::decode(hit.value).is_some_and(|bounds| bounds.first <= index && index < bounds.next))
+        let Some(hit) = self.get(&record::stream_bounds_key(stream_id))? else {
+            return Ok(false);
+        };
+        Ok(
+            StreamBounds::decode(hit.value)
+                .is_some_and(|bounds| bounds.first <= index && index < bounds.next),
+        )
     }
 
     /// Whether a block in a chunk is needed: by its owner, or through index entries where it has none.
@@ -77,7 +86,14 @@ pub(super) struct Witnesses {
 impl Witnesses {
     pub(super) fn new(state: &std::sync::Arc<State>, snapshots: &[u64], now: u64) -> Witnesses {
         let seqs = snapshots.iter().copied().filter(|seq| *seq != now).chain([now]);
-        Witnesses { views: seqs.map(|seq| View { state: std::sync::Arc::clone(state), seq }).collect() }
+        Witnesses {
+            views: seqs
+                .map(|seq| View {
+                    state: std::sync::Arc::clone(state),
+                    seq,
+                })
+                .collect(),
+        }
     }
 
     /// Whether any of them says yes.

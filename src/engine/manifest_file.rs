@@ -34,7 +34,12 @@ pub(crate) struct ManifestFile {
 impl ManifestFile {
     /// For a store that is being created: nothing is on disk until `replace`.
     pub(crate) fn new(vfs: Arc<dyn Vfs>, root: PathBuf, manifest: Manifest) -> ManifestFile {
-        ManifestFile { vfs, root, current: manifest, bad_copy: None }
+        ManifestFile {
+            vfs,
+            root,
+            current: manifest,
+            bad_copy: None,
+        }
     }
 
     /// `None`: there is no manifest file.
@@ -46,7 +51,11 @@ impl ManifestFile {
         let file = vfs.open(&path, OpenMode::Read)?;
         let len = file.len()?;
         if len > MOST_BYTES {
-            return Err(Error::corrupt(MANIFEST_NAME, 0, format!("{len} bytes are too many for a manifest")));
+            return Err(Error::corrupt(
+                MANIFEST_NAME,
+                0,
+                format!("{len} bytes are too many for a manifest"),
+            ));
         }
         let mut bytes = vec![0; to_usize(len).ok_or_else(|| Error::internal("manifest length"))?];
         file.read_at(0, &mut bytes)?;
@@ -57,11 +66,18 @@ impl ManifestFile {
                 current: *manifest,
                 bad_copy,
             })),
-            Decoded::NewerVersion(found) => Err(Error::Version { found, supported: FORMAT_VERSION }),
-            Decoded::NotAManifest => {
-                Err(Error::NotAStore { what: format!("{} is no manifest of a store", path.display()).into() })
-            }
-            Decoded::Bad => Err(Error::corrupt(MANIFEST_NAME, 0, "both copies of the manifest are damaged")),
+            Decoded::NewerVersion(found) => Err(Error::Version {
+                found,
+                supported: FORMAT_VERSION,
+            }),
+            Decoded::NotAManifest => Err(Error::NotAStore {
+                what: format!("{} is no manifest of a store", path.display()).into(),
+            }),
+            Decoded::Bad => Err(Error::corrupt(
+                MANIFEST_NAME,
+                0,
+                "both copies of the manifest are damaged",
+            )),
         }
     }
 

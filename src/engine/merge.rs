@@ -36,9 +36,20 @@ impl Merge {
     pub(super) fn plan(engine: &Engine, everything: bool) -> Result<Option<Merge>> {
         let deleted = engine.counters.deleted.load(Ordering::Relaxed);
         let state = engine.state.load_full();
-        let Some(MergePlan { inputs, into, bottom }) = plan_merge(&state.runs, everything) else { return Ok(None) };
-        let runs: Vec<Arc<Run>> = state.runs.iter().filter(|run| inputs.contains(&run.id())).cloned().collect();
-        let after = runs.iter().filter_map(|run| run.above()).max().map(<[u8]>::to_vec);
+        let Some(MergePlan { inputs, into, bottom }) = plan_merge(&state.runs, everything) else {
+            return Ok(None);
+        };
+        let runs: Vec<Arc<Run>> = state
+            .runs
+            .iter()
+            .filter(|run| inputs.contains(&run.id()))
+            .cloned()
+            .collect();
+        let after = runs
+            .iter()
+            .filter_map(|run| run.above())
+            .max()
+            .map(<[u8]>::to_vec);
         let snapshots = engine.snapshot_seqs();
         let observer = Observer::new(&state, &snapshots, engine.last_seq(), bottom);
         let builder = Builder::new(
@@ -47,10 +58,21 @@ impl Merge {
             Arc::clone(&engine.next_file),
             Merged::new(&[], &runs),
             after,
-            BuildRules { snapshots, bottom, part_bytes: PART_BYTES },
+            BuildRules {
+                snapshots,
+                bottom,
+                part_bytes: PART_BYTES,
+            },
         )?;
         let into = into.unwrap_or_else(|| engine.next_file.fetch_add(1, Ordering::Relaxed));
-        Ok(Some(Merge { inputs, into, builder, observer, everything, deleted }))
+        Ok(Some(Merge {
+            inputs,
+            into,
+            builder,
+            observer,
+            everything,
+            deleted,
+        }))
     }
 
     /// True once the merge is done.
@@ -98,7 +120,11 @@ impl Merge {
             next.runs = runs_of(engine, &next.runs, &metas);
             next
         });
-        for part in before.iter().flat_map(|run| run.parts()).filter(|part| retired.contains(part.meta())) {
+        for part in before
+            .iter()
+            .flat_map(|run| run.parts())
+            .filter(|part| retired.contains(part.meta()))
+        {
             engine.readers.retire(generation, Retired::Part(Arc::clone(part)));
         }
         Ok(())
@@ -114,10 +140,17 @@ fn advance(
     last_key: Option<&[u8]>,
 ) -> Vec<PartMeta> {
     let mut retired = Vec::new();
-    let place = manifest.runs.iter().position(|run| inputs.contains(&run.id)).unwrap_or(0);
+    let place = manifest
+        .runs
+        .iter()
+        .position(|run| inputs.contains(&run.id))
+        .unwrap_or(0);
     for run in manifest.runs.iter_mut().filter(|run| inputs.contains(&run.id)) {
         let (gone, left) = match last_key {
-            Some(last_key) => run.parts.drain(..).partition(|part| part.max_key.as_slice() <= last_key),
+            Some(last_key) => run
+                .parts
+                .drain(..)
+                .partition(|part| part.max_key.as_slice() <= last_key),
             None => (std::mem::take(&mut run.parts), Vec::new()),
         };
         retired.extend::<Vec<PartMeta>>(gone);
@@ -129,7 +162,12 @@ fn advance(
         match manifest.runs.iter_mut().find(|run| run.id == into) {
             Some(run) => run.parts.push(part.clone()),
             None => {
-                let run = RunMeta { id: into, parts: vec![part.clone()], above: None, merging_into: None };
+                let run = RunMeta {
+                    id: into,
+                    parts: vec![part.clone()],
+                    above: None,
+                    merging_into: None,
+                };
                 manifest.runs.insert(place, run);
             }
         }
@@ -150,7 +188,10 @@ pub(super) fn runs_of(engine: &Engine, known: &[Arc<Run>], metas: &[RunMeta]) ->
                 .parts
                 .iter()
                 .map(|part| {
-                    let same = known.iter().flat_map(|run| run.parts()).find(|known| known.meta() == part);
+                    let same = known
+                        .iter()
+                        .flat_map(|run| run.parts())
+                        .find(|known| known.meta() == part);
                     same.map_or_else(|| engine.open_part(part), Arc::clone)
                 })
                 .collect();
@@ -162,7 +203,12 @@ pub(super) fn runs_of(engine: &Engine, known: &[Arc<Run>], metas: &[RunMeta]) ->
 impl Engine {
     pub(super) fn open_part(&self, meta: &PartMeta) -> Arc<Part> {
         let check_every_read = self.options.check == super::Check::EveryRead;
-        Part::new(Arc::clone(&self.vfs), self.part_path(meta.file), meta.clone(), check_every_read)
+        Part::new(
+            Arc::clone(&self.vfs),
+            self.part_path(meta.file),
+            meta.clone(),
+            check_every_read,
+        )
     }
 
     /// Changes the manifest, durably. Facts that every manifest carries are filled in here. A failure other than a

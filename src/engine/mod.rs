@@ -20,8 +20,8 @@ mod merge;
 mod observer;
 mod open;
 mod readers;
-mod recover;
 mod reclaim;
+mod recover;
 mod state;
 mod stats;
 mod streams;
@@ -39,6 +39,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 
+use self::{
+    background::Background, commit::Append, durability::Notifications, follow::Followers,
+    manifest_file::ManifestFile, readers::Readers, upkeep::Upkeep,
+};
 pub use self::{draft::Data, verify::Finding};
 pub(crate) use self::{
     draft::{check_tag, Draft},
@@ -46,10 +50,6 @@ pub(crate) use self::{
     follow::{FollowedCommand, FollowedCommit, Follower},
     state::{State, View},
     streams::StreamState,
-};
-use self::{
-    background::Background, commit::Append, durability::Notifications, follow::Followers, manifest_file::ManifestFile,
-    readers::Readers, upkeep::Upkeep,
 };
 use crate::{
     blocks::LargeWriter,
@@ -254,12 +254,18 @@ impl Engine {
     /// Everything at the newest commit.
     pub(crate) fn view(&self) -> View {
         let state = self.state.load_full();
-        View { state, seq: self.published.load(Ordering::Acquire) }
+        View {
+            state,
+            seq: self.published.load(Ordering::Acquire),
+        }
     }
 
     /// Everything as it stood at `seq`, which a snapshot holds.
     pub(crate) fn view_at(&self, seq: u64) -> View {
-        View { state: self.state.load_full(), seq }
+        View {
+            state: self.state.load_full(),
+            seq,
+        }
     }
 
     pub(crate) fn last_seq(&self) -> u64 {

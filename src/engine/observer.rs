@@ -71,7 +71,9 @@ impl Observer {
         let mut first = u64::MAX;
         self.witnesses.any(|view| {
             if let Some(hit) = view.get(&key)? {
-                first = StreamBounds::decode(hit.value).map_or(0, |bounds| bounds.first).min(first);
+                first = StreamBounds::decode(hit.value)
+                    .map_or(0, |bounds| bounds.first)
+                    .min(first);
             }
             Ok(false)
         })?;
@@ -85,14 +87,18 @@ impl Observer {
             Some(RecordKey::Tag { id, .. }) => {
                 let ordinal = record::decode_tag_value(entry.value);
                 self.witnesses.any(|view| {
-                    let Some(memory) = view.get(&record::memory_key(id))? else { return Ok(false) };
+                    let Some(memory) = view.get(&record::memory_key(id))? else {
+                        return Ok(false);
+                    };
                     let version = MemoryValue::decode_head(memory.value).map(|(_, ordinal)| ordinal);
                     Ok(memory.seq == entry.seq && version == ordinal)
                 })
             }
             Some(RecordKey::Block { chunk, offset, owner }) => {
                 // A merge only meets entries of checkpointed commits, so their chunks exist, or did.
-                let Some(chunk) = self.chunks.get(chunk) else { return Ok(false) };
+                let Some(chunk) = self.chunks.get(chunk) else {
+                    return Ok(false);
+                };
                 if !chunk.contains(offset)? {
                     return Ok(false);
                 }
@@ -101,7 +107,8 @@ impl Observer {
                 }
                 let owner = owner.to_vec();
                 let number = chunk.number();
-                self.witnesses.any(|view| names_place(view, &owner, number, offset))
+                self.witnesses
+                    .any(|view| names_place(view, &owner, number, offset))
             }
             _ => Ok(true),
         }
@@ -115,8 +122,11 @@ fn names_place(view: &View, owner: &[u8], chunk: u32, offset: u64) -> Result<boo
             return Ok(false);
         }
     }
-    let Some(hit) = view.get(owner)? else { return Ok(false) };
-    Ok(record::block_of(hit.kind, hit.value).is_some_and(|block| block.chunk == chunk && block.offset == offset))
+    let Some(hit) = view.get(owner)? else {
+        return Ok(false);
+    };
+    Ok(record::block_of(hit.kind, hit.value)
+        .is_some_and(|block| block.chunk == chunk && block.offset == offset))
 }
 
 impl BuildObserver for Observer {
@@ -133,7 +143,12 @@ impl BuildObserver for Observer {
             kind::MEMORY => self.dropped.memories -= 1,
             kind::STREAM_NAME => self.dropped.streams -= 1,
             kind::STREAM_RECORD => self.dropped.stream_records -= 1,
-            kind::HOLD if matches!(RecordKey::decode(entry.key), Some(RecordKey::Block { owner: [], .. })) => {
+            kind::HOLD
+                if matches!(
+                    RecordKey::decode(entry.key),
+                    Some(RecordKey::Block { owner: [], .. })
+                ) =>
+            {
                 self.dropped.blocks -= 1;
             }
             _ => {}

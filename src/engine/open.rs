@@ -67,7 +67,11 @@ impl Engine {
             Found::Store => {}
             Found::Nothing | Found::Empty if !options.create || options.read_only => {
                 return Err(Error::NotAStore {
-                    what: format!("nothing is at {}; open with create to make a store there", root.display()).into(),
+                    what: format!(
+                        "nothing is at {}; open with create to make a store there",
+                        root.display()
+                    )
+                    .into(),
                 });
             }
             Found::Nothing => {
@@ -78,13 +82,19 @@ impl Engine {
             }
             Found::Empty => {}
         }
-        let lock_file = if options.read_only { None } else { Some(take_lock(&vfs, root)?) };
+        let lock_file = if options.read_only {
+            None
+        } else {
+            Some(take_lock(&vfs, root)?)
+        };
         if !options.read_only && vfs.entry_kind(&root.join(MANIFEST_NAME))?.is_none() {
             create(&vfs, root, &options)?;
         }
         let readers = Readers::new(Arc::clone(&vfs), root, !options.read_only)?;
         let (manifest, recovered) = read_and_recover(&vfs, root, &options, &readers, start_us)?;
-        let engine = Arc::new(Engine::assemble(vfs, root, options, readers, manifest, recovered, lock_file)?);
+        let engine = Arc::new(Engine::assemble(
+            vfs, root, options, readers, manifest, recovered, lock_file,
+        )?);
         engine.start_background()?;
         Ok(engine)
     }
@@ -105,14 +115,28 @@ impl Engine {
             LogMethod::Mapped => false,
             LogMethod::Written => true,
         };
-        let how = if always_written { LogWrite::Written } else { LogWrite::Mapped };
+        let how = if always_written {
+            LogWrite::Written
+        } else {
+            LogWrite::Mapped
+        };
         // An opening starts a segment of its own, above every number that a file has or had.
-        let next_segment = recovered.highest_segment.max(recovered.position.segment).saturating_add(1);
-        let supply = Supply::new(Arc::clone(&vfs), root.join(LOG_NAME), next_segment, how, MOST_SEGMENT_BYTES);
+        let next_segment = recovered
+            .highest_segment
+            .max(recovered.position.segment)
+            .saturating_add(1);
+        let supply = Supply::new(
+            Arc::clone(&vfs),
+            root.join(LOG_NAME),
+            next_segment,
+            how,
+            MOST_SEGMENT_BYTES,
+        );
 
         let next_chunk = Arc::new(AtomicU32::new(recovered.next_chunk));
-        let chunk_options =
-            crate::blocks::ChunkOptions { check_every_read: options.check == super::Check::EveryRead };
+        let chunk_options = crate::blocks::ChunkOptions {
+            check_every_read: options.check == super::Check::EveryRead,
+        };
         let large = LargeWriter::new(
             Arc::clone(&vfs),
             root.join(BLOCKS_NAME),
@@ -137,7 +161,10 @@ impl Engine {
             small_offset: recovered.small_offset,
             next_stream_id: recovered.next_stream_id,
             generation,
-            tally: Tally { counts: recovered.counts, deleted: 0 },
+            tally: Tally {
+                counts: recovered.counts,
+                deleted: 0,
+            },
             always_written,
         });
         Ok(Engine {
@@ -204,17 +231,26 @@ impl Engine {
     /// Files that no manifest names and no replay used: of jobs that a crash cut off, of segments already released.
     fn clear_leftovers(&self, manifest: &Manifest, generation: u64) -> Result<()> {
         let state = self.state.load();
-        let chunks: HashSet<(u32, u32)> =
-            state.chunks.iter().map(|chunk| chunk.meta()).map(|meta| (meta.number, meta.rewrite)).collect();
-        let parts: HashSet<String> =
-            manifest.runs.iter().flat_map(|run| &run.parts).map(|part| part_file_name(part.file)).collect();
+        let chunks: HashSet<(u32, u32)> = state
+            .chunks
+            .iter()
+            .map(|chunk| chunk.meta())
+            .map(|meta| (meta.number, meta.rewrite))
+            .collect();
+        let parts: HashSet<String> = manifest
+            .runs
+            .iter()
+            .flat_map(|run| &run.parts)
+            .map(|part| part_file_name(part.file))
+            .collect();
         let mut newest_chunk = 0;
         let leftover = |directory: &str, keep: &mut dyn FnMut(&str) -> bool| -> Result<()> {
             let path = self.root.join(directory);
             for entry in self.vfs.list(&path)? {
                 let known = entry.name.to_str().is_none_or(|name| keep(name));
                 if !known && entry.kind == EntryKind::File {
-                    self.readers.retire(generation, Retired::File(path.join(&entry.name)));
+                    self.readers
+                        .retire(generation, Retired::File(path.join(&entry.name)));
                 }
             }
             Ok(())
@@ -226,16 +262,21 @@ impl Engine {
             }
             None => true,
         })?;
-        leftover(INDEX_NAME, &mut |name| !name.ends_with(".run") || parts.contains(name))?;
+        leftover(INDEX_NAME, &mut |name| {
+            !name.ends_with(".run") || parts.contains(name)
+        })?;
         super::import::remove_tree(&self.vfs, &self.root.join(super::import::STAGING_NAME))?;
         leftover(LOG_NAME, &mut |name| {
-            let number = name.strip_suffix(".log").and_then(|number| number.parse::<u64>().ok());
+            let number = name
+                .strip_suffix(".log")
+                .and_then(|number| number.parse::<u64>().ok());
             match number.filter(|number| segment_file_name(*number) == name) {
                 Some(number) => number >= manifest.first_segment,
                 None => true,
             }
         })?;
-        self.next_chunk.fetch_max(newest_chunk.saturating_add(1), Ordering::Relaxed);
+        self.next_chunk
+            .fetch_max(newest_chunk.saturating_add(1), Ordering::Relaxed);
         self.readers.release(&self.supply)
     }
 
@@ -250,7 +291,9 @@ impl Engine {
             return Ok(());
         }
         self.background.stop();
-        let outcome = if self.options.read_only || self.group.poisoned().is_some() || !self.begun.load(Ordering::Acquire)
+        let outcome = if self.options.read_only
+            || self.group.poisoned().is_some()
+            || !self.begun.load(Ordering::Acquire)
         {
             self.group.poisoned().map_or(Ok(()), Err)
         } else {
@@ -299,7 +342,14 @@ impl Engine {
             let segment = self.supply.next_number().saturating_sub(1);
             let mut segments = append.appender.release_before(u64::MAX);
             segments.extend(append.appender.segments());
-            (LogPosition { segment, offset: 0, previous_crc }, segments)
+            (
+                LogPosition {
+                    segment,
+                    offset: 0,
+                    previous_crc,
+                },
+                segments,
+            )
         };
         let generation = self.edit_manifest(|manifest| {
             manifest.log = position;
@@ -308,7 +358,8 @@ impl Engine {
         })?;
         if !self.readers.needed_below(generation)? {
             for segment in segments {
-                self.vfs.unlink(&self.log_directory().join(segment_file_name(segment.number())))?;
+                self.vfs
+                    .unlink(&self.log_directory().join(segment_file_name(segment.number())))?;
             }
             self.supply.discard()?;
         }
@@ -329,7 +380,9 @@ impl Engine {
         let (manifest, recovered) =
             read_and_recover(&self.vfs, &self.root, &self.options, &self.readers, start_us)?;
         if recovered.recovery.last_seq < self.last_seq() && manifest.current().uuid != self.uuid {
-            return Err(Error::Conflict { what: "another store is at this path now; open it anew".into() });
+            return Err(Error::Conflict {
+                what: "another store is at this path now; open it anew".into(),
+            });
         }
         let seq = recovered.recovery.last_seq;
         *slot = manifest;
@@ -391,7 +444,9 @@ fn look_at(vfs: &Arc<dyn Vfs>, root: &Path) -> Result<Found> {
         None => return Ok(Found::Nothing),
         Some(EntryKind::Directory) => {}
         Some(_) => {
-            return Err(Error::NotAStore { what: format!("{} is not a directory", root.display()).into() });
+            return Err(Error::NotAStore {
+                what: format!("{} is not a directory", root.display()).into(),
+            });
         }
     }
     let mut empty = true;
@@ -403,8 +458,11 @@ fn look_at(vfs: &Arc<dyn Vfs>, root: &Path) -> Result<Found> {
     }
     if !empty {
         return Err(Error::NotAStore {
-            what: format!("{} holds other files and no {MANIFEST_NAME}; nothing in it was touched", root.display())
-                .into(),
+            what: format!(
+                "{} holds other files and no {MANIFEST_NAME}; nothing in it was touched",
+                root.display()
+            )
+            .into(),
         });
     }
     Ok(Found::Empty)
@@ -412,7 +470,9 @@ fn look_at(vfs: &Arc<dyn Vfs>, root: &Path) -> Result<Found> {
 
 /// What an interrupted creation may leave: empty directories, the lock files, a manifest not yet renamed.
 fn is_left_by_creation(vfs: &Arc<dyn Vfs>, root: &Path, name: &OsStr, kind: EntryKind) -> Result<bool> {
-    let Some(name) = name.to_str() else { return Ok(false) };
+    let Some(name) = name.to_str() else {
+        return Ok(false);
+    };
     Ok(match (name, kind) {
         (LOCK_NAME | READERS_NAME | NEW_MANIFEST_NAME, EntryKind::File) => true,
         (LOG_NAME | BLOCKS_NAME | INDEX_NAME, EntryKind::Directory) => vfs.list(&root.join(name))?.is_empty(),
@@ -428,7 +488,11 @@ fn take_lock(vfs: &Arc<dyn Vfs>, root: &Path) -> Result<Arc<dyn File>> {
     };
     if !file.try_lock_exclusive()? {
         return Err(Error::Locked {
-            what: format!("another process or handle has {} open for writing", root.display()).into(),
+            what: format!(
+                "another process or handle has {} open for writing",
+                root.display()
+            )
+            .into(),
         });
     }
     Ok(file)
@@ -494,7 +558,13 @@ fn read_and_recover(
                 continue;
             }
         }
-        let sources = Sources { vfs, root, manifest: manifest.current(), options, readers };
+        let sources = Sources {
+            vfs,
+            root,
+            manifest: manifest.current(),
+            options,
+            readers,
+        };
         let recovered = recover(&sources, start_us)?;
         return Ok((manifest, recovered));
     }

@@ -46,7 +46,11 @@ impl Readers {
             None if writer => Some(vfs.open(&path, OpenMode::CreateNew)?),
             None => None,
         };
-        Ok(Readers { vfs, file: Mutex::new(file), queue: Mutex::new(VecDeque::new()) })
+        Ok(Readers {
+            vfs,
+            file: Mutex::new(file),
+            queue: Mutex::new(VecDeque::new()),
+        })
     }
 
     /// The description that holds this reader's lock: what must stay open as long as a view does.
@@ -98,7 +102,9 @@ impl Readers {
             if self.needed_below(generation)? {
                 return Ok(());
             }
-            let Some((_, what)) = lock(&self.queue).pop_front() else { return Ok(()) };
+            let Some((_, what)) = lock(&self.queue).pop_front() else {
+                return Ok(());
+            };
             match what {
                 Retired::File(path) => self.vfs.unlink(&path)?,
                 // A reader with an older state may come to it later: it is mapped before its name goes.

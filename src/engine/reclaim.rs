@@ -3,7 +3,14 @@
 
 use std::sync::{atomic::Ordering, Arc};
 
-use super::{liveness::Witnesses, lock, readers::Retired, state::State, upkeep::{LEAST_DELETED, STEP_BYTES}, Engine};
+use super::{
+    liveness::Witnesses,
+    lock,
+    readers::Retired,
+    state::State,
+    upkeep::{LEAST_DELETED, STEP_BYTES},
+    Engine,
+};
 use crate::{
     blocks::{Chunk, RewriteStep, Rewriter},
     error::Result,
@@ -24,9 +31,12 @@ impl Reclaim {
     pub(super) fn plan(engine: &Engine, everything: bool) -> Result<Option<Reclaim>> {
         let state = engine.state.load_full();
         let metas: Vec<ChunkMeta> = state.chunks.iter().map(|chunk| chunk.meta()).collect();
-        let (dead, whole) = metas
-            .iter()
-            .fold((0u64, 0u64), |(dead, whole), meta| (dead.saturating_add(meta.dead_bytes), whole.saturating_add(meta.len)));
+        let (dead, whole) = metas.iter().fold((0u64, 0u64), |(dead, whole), meta| {
+            (
+                dead.saturating_add(meta.dead_bytes),
+                whole.saturating_add(meta.len),
+            )
+        });
         if !everything && (dead < LEAST_DEAD_BYTES || dead < whole.saturating_sub(dead) / 3) {
             return Ok(None);
         }
@@ -39,23 +49,40 @@ impl Reclaim {
             .filter(|chunk| !chunk.is_in_use() && chunk.meta().last_seq < retained)
             .max_by_key(|chunk| chunk.meta().dead_bytes);
         let Some(chunk) = candidate else {
-            let dead: Vec<u32> = metas.iter().filter(|meta| meta.dead_bytes > 0).map(|meta| meta.number).collect();
+            let dead: Vec<u32> = metas
+                .iter()
+                .filter(|meta| meta.dead_bytes > 0)
+                .map(|meta| meta.number)
+                .collect();
             engine.seal_chunks(|number| dead.contains(&number));
             return Ok(None);
         };
-        let rewriter = Rewriter::new(Arc::clone(&engine.vfs), engine.blocks_directory(), Arc::clone(chunk), None)?;
-        Ok(Some(Reclaim { chunk: Arc::clone(chunk), rewriter }))
+        let rewriter = Rewriter::new(
+            Arc::clone(&engine.vfs),
+            engine.blocks_directory(),
+            Arc::clone(chunk),
+            None,
+        )?;
+        Ok(Some(Reclaim {
+            chunk: Arc::clone(chunk),
+            rewriter,
+        }))
     }
 
     /// True once the chunk is rewritten or dropped.
     pub(super) fn step(&mut self, engine: &Engine) -> Result<bool> {
         let outcome = {
             // No commit can be on its way to naming a block that is judged dead here.
-            let _naming = engine.naming.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let _naming = engine
+                .naming
+                .write()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             let snapshots = engine.snapshot_seqs();
             let view = engine.view();
             let witnesses = Witnesses::new(&view.state, &snapshots, view.seq);
-            self.rewriter.step(STEP_BYTES, &mut |found| witnesses.any(|view| view.needs(&found.address, found.owner)))?
+            self.rewriter.step(STEP_BYTES, &mut |found| {
+                witnesses.any(|view| view.needs(&found.address, found.owner))
+            })?
         };
         match outcome {
             RewriteStep::Working => Ok(false),
@@ -98,7 +125,9 @@ impl Reclaim {
             };
             next
         });
-        engine.readers.retire(generation, Retired::Chunk(Arc::clone(&self.chunk)));
+        engine
+            .readers
+            .retire(generation, Retired::Chunk(Arc::clone(&self.chunk)));
         Ok(())
     }
 }
@@ -151,7 +180,10 @@ impl Engine {
     /// Chunks named by a commit from here on stay as they are: replay and followers find their blocks there.
     fn retained_from(&self) -> u64 {
         let manifest = lock(&self.manifest);
-        manifest.current().first_log_seq.min(manifest.current().checkpoint_seq.saturating_add(1))
+        manifest
+            .current()
+            .first_log_seq
+            .min(manifest.current().checkpoint_seq.saturating_add(1))
     }
 
     /// Live and dead bytes of all chunks; estimates.
@@ -173,7 +205,12 @@ impl Engine {
     pub(super) fn set_garbage_threshold(&self) {
         let entries = self.state.load().index_entries();
         let (live, dead) = self.block_bytes();
-        let least = if live.saturating_add(dead) >= LEAST_DEAD_BYTES { 1 } else { LEAST_DELETED };
-        self.garbage_threshold.store((entries / 6).max(least), Ordering::Relaxed);
+        let least = if live.saturating_add(dead) >= LEAST_DEAD_BYTES {
+            1
+        } else {
+            LEAST_DELETED
+        };
+        self.garbage_threshold
+            .store((entries / 6).max(least), Ordering::Relaxed);
     }
 }

@@ -108,14 +108,22 @@ pub(super) fn recover(sources: &Sources<'_>, start_us: u64) -> Result<Recovered>
         }
     }
     let active_large = active_large(&replayed, sources.manifest.chunk_bytes);
-    let unproven_large =
-        replayed.large.iter().filter(|(seq, _)| *seq > end.proven_seq).map(|(_, address)| *address).collect();
+    let unproven_large = replayed
+        .large
+        .iter()
+        .filter(|(seq, _)| *seq > end.proven_seq)
+        .map(|(_, address)| *address)
+        .collect();
     let state = State {
         generations: vec![Arc::clone(&replayed.generation)],
         runs: open_runs(sources),
         chunks: replayed.chunks,
         mapped_cap: sources.options.mapped_bytes,
-        hold: if sources.options.read_only { sources.readers.description() } else { None },
+        hold: if sources.options.read_only {
+            sources.readers.description()
+        } else {
+            None
+        },
     };
     Ok(Recovered {
         state,
@@ -134,13 +142,18 @@ pub(super) fn recover(sources: &Sources<'_>, start_us: u64) -> Result<Recovered>
 }
 
 fn chunk_options(options: &Options) -> ChunkOptions {
-    ChunkOptions { check_every_read: options.check == super::Check::EveryRead }
+    ChunkOptions {
+        check_every_read: options.check == super::Check::EveryRead,
+    }
 }
 
 fn open_runs(sources: &Sources<'_>) -> Vec<Arc<Run>> {
     let check_every_read = sources.options.check == super::Check::EveryRead;
     let open = |meta: &crate::format::manifest::PartMeta| {
-        let path = sources.root.join("index").join(crate::index::part_file_name(meta.file));
+        let path = sources
+            .root
+            .join("index")
+            .join(crate::index::part_file_name(meta.file));
         Part::new(Arc::clone(sources.vfs), path, meta.clone(), check_every_read)
     };
     let runs = sources.manifest.runs.iter();
@@ -158,12 +171,21 @@ fn replay(sources: &Sources<'_>, limit: u64) -> Result<(Replayed, ReplayEnd)> {
     let options = chunk_options(sources.options);
     let mut chunks = ChunkSet::new();
     for meta in &manifest.chunks {
-        chunks = chunks.with(Chunk::open(sources.vfs, &directory, meta, manifest.chunk_bytes, options));
+        chunks = chunks.with(Chunk::open(
+            sources.vfs,
+            &directory,
+            meta,
+            manifest.chunk_bytes,
+            options,
+        ));
     }
     let mut replayed = Replayed {
         generation: Generation::new(),
         chunks,
-        tally: Tally { counts: manifest.counts, deleted: 0 },
+        tally: Tally {
+            counts: manifest.counts,
+            deleted: 0,
+        },
         commits: 0,
         next_chunk: manifest.next_chunk,
         next_stream_id: manifest.next_stream_id,
@@ -208,7 +230,8 @@ impl Replayed {
             first_seq: seq,
             last_seq: seq,
         };
-        let assigned = Assigned::decode(frame.assigned).ok_or_else(|| bad("a frame's assigned section makes no sense"))?;
+        let assigned = Assigned::decode(frame.assigned)
+            .ok_or_else(|| bad("a frame's assigned section makes no sense"))?;
         let contents = Contents {
             command_count: frame.header.command_count,
             commands: frame.commands,
@@ -251,8 +274,12 @@ impl Replayed {
         for stream in &assigned.streams {
             self.next_stream_id = self.next_stream_id.max(stream.stream_id.saturating_add(1));
         }
-        self.generation.last_seq.store(seq, std::sync::atomic::Ordering::Release);
-        self.generation.log_bytes.fetch_add(frame.frame_len(), std::sync::atomic::Ordering::Relaxed);
+        self.generation
+            .last_seq
+            .store(seq, std::sync::atomic::Ordering::Release);
+        self.generation
+            .log_bytes
+            .fetch_add(frame.frame_len(), std::sync::atomic::Ordering::Relaxed);
         self.commits = self.commits.saturating_add(1);
         Ok(())
     }
@@ -302,9 +329,18 @@ fn first_broken_large(replayed: &Replayed, proven_seq: u64) -> Result<Option<u64
 /// The large chunk that still has room, and where its last named block ends. Reserved space behind that, which no
 /// frame names, is used again.
 fn active_large(replayed: &Replayed, chunk_bytes: u64) -> Option<(Arc<Chunk>, u64)> {
-    let chunk = replayed.chunks.iter().filter(|chunk| chunk.is_large()).max_by_key(|chunk| chunk.number())?;
+    let chunk = replayed
+        .chunks
+        .iter()
+        .filter(|chunk| chunk.is_large())
+        .max_by_key(|chunk| chunk.number())?;
     let meta = chunk.meta();
-    let named = replayed.large.iter().filter(|(_, address)| address.chunk == meta.number);
-    let end = named.map(|(_, address)| large_end(address)).fold(meta.len, u64::max);
+    let named = replayed
+        .large
+        .iter()
+        .filter(|(_, address)| address.chunk == meta.number);
+    let end = named
+        .map(|(_, address)| large_end(address))
+        .fold(meta.len, u64::max);
     (meta.rewrite == 0 && end < chunk_bytes).then(|| (Arc::clone(chunk), end))
 }

@@ -39,7 +39,9 @@ impl Generation {
     }
 
     pub(crate) fn heap_bytes(&self) -> u64 {
-        self.memtable.heap_bytes().saturating_add(self.pending.heap_bytes())
+        self.memtable
+            .heap_bytes()
+            .saturating_add(self.pending.heap_bytes())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -77,8 +79,11 @@ impl State {
     }
 
     pub(crate) fn merged(&self) -> Merged {
-        let memtables: Vec<Arc<Memtable>> =
-            self.generations.iter().map(|generation| Arc::clone(&generation.memtable)).collect();
+        let memtables: Vec<Arc<Memtable>> = self
+            .generations
+            .iter()
+            .map(|generation| Arc::clone(&generation.memtable))
+            .collect();
         Merged::new(&memtables, &self.runs)
     }
 
@@ -123,14 +128,28 @@ impl State {
     }
 
     pub(crate) fn heap_bytes(&self) -> u64 {
-        let generations: u64 = self.generations.iter().map(|generation| generation.heap_bytes()).sum();
-        let parts: u64 = self.runs.iter().flat_map(|run| run.parts()).map(|part| part.heap_bytes()).sum();
+        let generations: u64 = self
+            .generations
+            .iter()
+            .map(|generation| generation.heap_bytes())
+            .sum();
+        let parts: u64 = self
+            .runs
+            .iter()
+            .flat_map(|run| run.parts())
+            .map(|part| part.heap_bytes())
+            .sum();
         let chunks: u64 = self.chunks.iter().map(|chunk| chunk.heap_bytes()).sum();
         generations.saturating_add(parts).saturating_add(chunks)
     }
 
     pub(crate) fn mapped_bytes(&self) -> u64 {
-        let parts: u64 = self.runs.iter().flat_map(|run| run.parts()).map(|part| part.mapped_bytes()).sum();
+        let parts: u64 = self
+            .runs
+            .iter()
+            .flat_map(|run| run.parts())
+            .map(|part| part.mapped_bytes())
+            .sum();
         let chunks: u64 = self.chunks.iter().map(|chunk| chunk.mapped_bytes()).sum();
         parts.saturating_add(chunks)
     }
@@ -140,7 +159,11 @@ impl State {
     }
 
     pub(crate) fn index_entries(&self) -> u64 {
-        let memtables: u64 = self.generations.iter().map(|generation| generation.memtable.entries()).sum();
+        let memtables: u64 = self
+            .generations
+            .iter()
+            .map(|generation| generation.memtable.entries())
+            .sum();
         memtables.saturating_add(self.runs.iter().map(|run| run.entries()).sum())
     }
 }
@@ -189,4 +212,3 @@ pub(crate) fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
     }
     None
 }
-

@@ -30,15 +30,23 @@ pub(crate) enum StreamState {
 impl StreamState {
     /// What the index says.
     pub(crate) fn read(view: &View, name: &[u8]) -> Result<StreamState> {
-        let Some(hit) = view.get(&record::stream_name_key(name))? else { return Ok(StreamState::Missing) };
+        let Some(hit) = view.get(&record::stream_name_key(name))? else {
+            return Ok(StreamState::Missing);
+        };
         let damaged = || Error::internal("a stream in the index can't be read");
         let stream_id = record::decode_stream_id(hit.value).ok_or_else(damaged)?;
-        let bounds = view.get(&record::stream_bounds_key(stream_id))?.ok_or_else(damaged)?;
+        let bounds = view
+            .get(&record::stream_bounds_key(stream_id))?
+            .ok_or_else(damaged)?;
         let bounds = StreamBounds::decode(bounds.value).ok_or_else(damaged)?;
         if bounds.is_dropped() {
             return Ok(StreamState::Missing);
         }
-        Ok(StreamState::There { stream_id, first: bounds.first, next: bounds.next })
+        Ok(StreamState::There {
+            stream_id,
+            first: bounds.first,
+            next: bounds.next,
+        })
     }
 }
 
@@ -94,7 +102,11 @@ impl StreamTable {
             changed.insert(name, state_after(&assignment));
             assigned.push(assignment);
         }
-        Ok(if missing.is_empty() { Resolved::Assigned(assigned) } else { Resolved::Missing(missing) })
+        Ok(if missing.is_empty() {
+            Resolved::Assigned(assigned)
+        } else {
+            Resolved::Missing(missing)
+        })
     }
 
     /// The commit happened. Returns how many records it trimmed.
@@ -127,7 +139,9 @@ impl StreamTable {
 
 fn records_lost(before: &StreamState, after: &StreamState) -> u64 {
     match (before, after) {
-        (StreamState::There { first: old, .. }, StreamState::There { first: new, .. }) => new.saturating_sub(*old),
+        (StreamState::There { first: old, .. }, StreamState::There { first: new, .. }) => {
+            new.saturating_sub(*old)
+        }
         (StreamState::There { first, next, .. }, StreamState::Missing) => next.saturating_sub(*first),
         _ => 0,
     }
@@ -135,43 +149,90 @@ fn records_lost(before: &StreamState, after: &StreamState) -> u64 {
 
 fn append(state: StreamState, next_stream_id: &mut u64) -> Result<StreamAssignment> {
     match state {
-        StreamState::There { stream_id, first, next } => {
+        StreamState::There {
+            stream_id,
+            first,
+            next,
+        } => {
             // u64::MAX marks a dropped stream.
             let next = next
                 .checked_add(1)
                 .filter(|next| *next < u64::MAX)
                 .ok_or_else(|| Error::too_large("a stream has fewer than 2^64 - 1 records"))?;
-            Ok(StreamAssignment { stream_id, first, next, effect: StreamEffect::Changed })
+            Ok(StreamAssignment {
+                stream_id,
+                first,
+                next,
+                effect: StreamEffect::Changed,
+            })
         }
         StreamState::Missing => {
             let stream_id = *next_stream_id;
-            *next_stream_id = next_stream_id.checked_add(1).ok_or_else(|| Error::internal("out of stream ids"))?;
-            Ok(StreamAssignment { stream_id, first: 0, next: 1, effect: StreamEffect::Created })
+            *next_stream_id = next_stream_id
+                .checked_add(1)
+                .ok_or_else(|| Error::internal("out of stream ids"))?;
+            Ok(StreamAssignment {
+                stream_id,
+                first: 0,
+                next: 1,
+                effect: StreamEffect::Created,
+            })
         }
     }
 }
 
 fn trim(state: StreamState, before: u64) -> StreamAssignment {
     match state {
-        StreamState::There { stream_id, next, .. } if before == u64::MAX => {
-            StreamAssignment { stream_id, first: u64::MAX, next, effect: StreamEffect::Dropped }
-        }
-        StreamState::There { stream_id, first, next } if before > first => {
-            StreamAssignment { stream_id, first: before.min(next), next, effect: StreamEffect::Changed }
-        }
-        StreamState::There { stream_id, first, next } => {
-            StreamAssignment { stream_id, first, next, effect: StreamEffect::Nothing }
-        }
-        StreamState::Missing => StreamAssignment { stream_id: 0, first: 0, next: 0, effect: StreamEffect::Nothing },
+        StreamState::There { stream_id, next, .. } if before == u64::MAX => StreamAssignment {
+            stream_id,
+            first: u64::MAX,
+            next,
+            effect: StreamEffect::Dropped,
+        },
+        StreamState::There {
+            stream_id,
+            first,
+            next,
+        } if before > first => StreamAssignment {
+            stream_id,
+            first: before.min(next),
+            next,
+            effect: StreamEffect::Changed,
+        },
+        StreamState::There {
+            stream_id,
+            first,
+            next,
+        } => StreamAssignment {
+            stream_id,
+            first,
+            next,
+            effect: StreamEffect::Nothing,
+        },
+        StreamState::Missing => StreamAssignment {
+            stream_id: 0,
+            first: 0,
+            next: 0,
+            effect: StreamEffect::Nothing,
+        },
     }
 }
 
 fn state_after(assignment: &StreamAssignment) -> StreamState {
-    let StreamAssignment { stream_id, first, next, effect } = *assignment;
+    let StreamAssignment {
+        stream_id,
+        first,
+        next,
+        effect,
+    } = *assignment;
     match effect {
         StreamEffect::Dropped => StreamState::Missing,
         StreamEffect::Nothing if stream_id == 0 => StreamState::Missing,
-        _ => StreamState::There { stream_id, first, next },
+        _ => StreamState::There {
+            stream_id,
+            first,
+            next,
+        },
     }
 }
 
@@ -201,10 +262,16 @@ mod tests {
         let mut next_id = 1;
         let got = assigned(&table, &draft, &mut next_id);
         assert_eq!(next_id, 3);
-        assert_eq!((got[1].stream_id, got[1].next, got[1].effect), (1, 2, StreamEffect::Changed));
+        assert_eq!(
+            (got[1].stream_id, got[1].next, got[1].effect),
+            (1, 2, StreamEffect::Changed)
+        );
         assert_eq!((got[2].first, got[2].next), (1, 2));
         assert_eq!(got[3].effect, StreamEffect::Dropped);
-        assert_eq!((got[4].stream_id, got[4].next, got[4].effect), (2, 1, StreamEffect::Created));
+        assert_eq!(
+            (got[4].stream_id, got[4].next, got[4].effect),
+            (2, 1, StreamEffect::Created)
+        );
     }
 
     #[test]
@@ -217,7 +284,11 @@ mod tests {
 
     #[test]
     fn trimming_never_goes_beyond_next_nor_back() {
-        let there = StreamState::There { stream_id: 1, first: 3, next: 5 };
+        let there = StreamState::There {
+            stream_id: 1,
+            first: 3,
+            next: 5,
+        };
         assert_eq!(trim(there, 9).first, 5);
         assert_eq!(trim(there, 2).effect, StreamEffect::Nothing);
         assert_eq!(trim(StreamState::Missing, 2).effect, StreamEffect::Nothing);

@@ -3,10 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use super::*;
-use crate::{
-    format::record,
-    vfs::OsVfs,
-};
+use crate::{format::record, vfs::OsVfs};
 
 struct Dir(PathBuf);
 
@@ -25,7 +22,12 @@ impl Drop for Dir {
 }
 
 fn small() -> Options {
-    Options { memory_bytes: 256 << 10, chunk_bytes: 64 << 10, background: false, ..Options::default() }
+    Options {
+        memory_bytes: 256 << 10,
+        chunk_bytes: 64 << 10,
+        background: false,
+        ..Options::default()
+    }
 }
 
 fn open(dir: &Dir, options: &Options) -> Arc<Engine> {
@@ -48,7 +50,9 @@ fn get(engine: &Engine, key: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn value_of(number: u32, len: usize) -> Vec<u8> {
-    (0..len).map(|at| u8::try_from((at * 31 + usize::try_from(number).unwrap() * 7) % 251).unwrap()).collect()
+    (0..len)
+        .map(|at| u8::try_from((at * 31 + usize::try_from(number).unwrap() * 7) % 251).unwrap())
+        .collect()
 }
 
 /// Lengths on both sides of every limit: inline, small, large, with pages.
@@ -60,12 +64,20 @@ fn what_was_committed_is_read_back_before_and_after_checkpoint_and_reopening() {
     let check = |engine: &Engine, step: &str| {
         for (number, len) in (0..).zip(LENGTHS) {
             let key = format!("key-{number}");
-            assert_eq!(get(engine, key.as_bytes()), Some(value_of(number, len)), "{key} {step}");
+            assert_eq!(
+                get(engine, key.as_bytes()),
+                Some(value_of(number, len)),
+                "{key} {step}"
+            );
         }
     };
     let engine = open(&dir, &small());
     for (number, len) in (0..).zip(LENGTHS) {
-        set(&engine, format!("key-{number}").as_bytes(), &value_of(number, len));
+        set(
+            &engine,
+            format!("key-{number}").as_bytes(),
+            &value_of(number, len),
+        );
     }
     check(&engine, "from the log");
     engine.checkpoint().unwrap();
@@ -87,7 +99,11 @@ fn a_store_that_was_not_closed_replays_its_log() {
     let dir = Dir::new("replay");
     let engine = open(&dir, &small());
     for (number, len) in (0..).zip(LENGTHS) {
-        set(&engine, format!("key-{number}").as_bytes(), &value_of(number, len));
+        set(
+            &engine,
+            format!("key-{number}").as_bytes(),
+            &value_of(number, len),
+        );
     }
     // As if the process had been killed: nothing is written any more, only the lock goes.
     engine.closed.store(true, Ordering::Release);
@@ -95,9 +111,15 @@ fn a_store_that_was_not_closed_replays_its_log() {
     drop(engine);
     let engine = open(&dir, &small());
     let recovery = engine.recovery();
-    assert_eq!((recovery.verdict, recovery.replayed_commits), (Verdict::Replayed, 8));
+    assert_eq!(
+        (recovery.verdict, recovery.replayed_commits),
+        (Verdict::Replayed, 8)
+    );
     for (number, len) in (0..).zip(LENGTHS) {
-        assert_eq!(get(&engine, format!("key-{number}").as_bytes()), Some(value_of(number, len)));
+        assert_eq!(
+            get(&engine, format!("key-{number}").as_bytes()),
+            Some(value_of(number, len))
+        );
     }
     set(&engine, b"more", b"after");
     engine.sync().unwrap();
@@ -117,7 +139,9 @@ fn a_store_larger_than_its_memory_keeps_everything() {
             draft.set_kv(key.as_bytes(), &value_of(round, 100)).unwrap();
             keys.insert(key);
         }
-        draft.append_stream(b"stream", Data::Bytes(&value_of(round, 3_000))).unwrap();
+        draft
+            .append_stream(b"stream", Data::Bytes(&value_of(round, 3_000)))
+            .unwrap();
         engine.commit(&mut draft, Some(Survive::Process)).unwrap();
         while engine.maintain(0).unwrap() {}
     }
@@ -158,8 +182,17 @@ fn dead_space_comes_back_and_addresses_stay() {
         set(&engine, b"same large key", &value_of(round, 60_000));
     }
     engine.compact().unwrap();
-    let chunk_bytes: u64 = engine.state.load().chunks.iter().map(|chunk| chunk.meta().len).sum();
-    assert!(chunk_bytes < 180_000, "{chunk_bytes} bytes in chunks for 135,000 that are live");
+    let chunk_bytes: u64 = engine
+        .state
+        .load()
+        .chunks
+        .iter()
+        .map(|chunk| chunk.meta().len)
+        .sum();
+    assert!(
+        chunk_bytes < 180_000,
+        "{chunk_bytes} bytes in chunks for 135,000 that are live"
+    );
     let view = engine.view();
     assert_eq!(view.block(&small_block).unwrap().bytes(), value_of(1, 5_000));
     assert_eq!(view.block(&large_block).unwrap().bytes(), value_of(2, 50_000));
@@ -197,7 +230,13 @@ fn a_second_writer_is_refused_and_a_reader_is_not() {
     set(&engine, b"k", b"v");
     let second = Engine::open(Arc::new(OsVfs), &dir.0, &small());
     assert!(matches!(second, Err(Error::Locked { .. })));
-    let reader = open(&dir, &Options { read_only: true, ..small() });
+    let reader = open(
+        &dir,
+        &Options {
+            read_only: true,
+            ..small()
+        },
+    );
     assert_eq!(get(&reader, b"k"), Some(b"v".to_vec()));
     set(&engine, b"k", b"w");
     assert_eq!(get(&reader, b"k"), Some(b"v".to_vec()));
@@ -213,7 +252,11 @@ fn a_backup_holds_exactly_what_the_snapshot_sees() {
     let copy = Dir::new("backup-copy");
     let engine = open(&dir, &small());
     for (number, len) in (0..).zip(LENGTHS) {
-        set(&engine, format!("key-{number}").as_bytes(), &value_of(number, len));
+        set(
+            &engine,
+            format!("key-{number}").as_bytes(),
+            &value_of(number, len),
+        );
     }
     let seq = engine.take_snapshot();
     set(&engine, b"key-2", b"later");
@@ -222,9 +265,15 @@ fn a_backup_holds_exactly_what_the_snapshot_sees() {
     engine.release_snapshot(seq);
     engine.close().unwrap();
     let restored = open(&copy, &small());
-    assert_eq!((restored.last_seq(), restored.recovery().verdict), (8, Verdict::Clean));
+    assert_eq!(
+        (restored.last_seq(), restored.recovery().verdict),
+        (8, Verdict::Clean)
+    );
     for (number, len) in (0..).zip(LENGTHS) {
-        assert_eq!(get(&restored, format!("key-{number}").as_bytes()), Some(value_of(number, len)));
+        assert_eq!(
+            get(&restored, format!("key-{number}").as_bytes()),
+            Some(value_of(number, len))
+        );
     }
     assert_eq!(get(&restored, b"new"), None);
     assert_eq!(restored.verify().unwrap(), Vec::new());

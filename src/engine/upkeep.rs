@@ -73,7 +73,9 @@ impl Engine {
             let frozen = lock(&self.append).frozen.clone();
             upkeep.checkpoint = frozen.map(Checkpoint::new);
         }
-        let Some(checkpoint) = &mut upkeep.checkpoint else { return Ok(false) };
+        let Some(checkpoint) = &mut upkeep.checkpoint else {
+            return Ok(false);
+        };
         match checkpoint.step(self) {
             Ok(done) => {
                 if done {
@@ -94,7 +96,9 @@ impl Engine {
         if upkeep.merge.is_none() {
             upkeep.merge = Merge::plan(self, self.much_was_deleted())?;
         }
-        let Some(merge) = &mut upkeep.merge else { return Ok(false) };
+        let Some(merge) = &mut upkeep.merge else {
+            return Ok(false);
+        };
         match merge.step(self) {
             Ok(done) => {
                 if done {
@@ -115,7 +119,9 @@ impl Engine {
         if upkeep.reclaim.is_none() {
             upkeep.reclaim = Reclaim::plan(self, everything)?;
         }
-        let Some(reclaim) = &mut upkeep.reclaim else { return Ok(false) };
+        let Some(reclaim) = &mut upkeep.reclaim else {
+            return Ok(false);
+        };
         match reclaim.step(self) {
             Ok(done) => {
                 if done {

@@ -33,12 +33,28 @@ impl Engine {
         let view = self.view();
         for part in view.state.runs.iter().flat_map(|run| run.parts()) {
             let file = format!("index/{}", part_file_name(part.meta().file));
-            part.verify(&mut |offset, what| findings.push(Finding { file: file.clone(), offset, what }));
+            part.verify(&mut |offset, what| {
+                findings.push(Finding {
+                    file: file.clone(),
+                    offset,
+                    what,
+                })
+            });
         }
         for chunk in view.state.chunks.iter() {
-            let name = chunk.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let name = chunk
+                .path()
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
             let file = format!("blocks/{name}");
-            chunk.verify(&mut |offset, what| findings.push(Finding { file: file.clone(), offset, what }));
+            chunk.verify(&mut |offset, what| {
+                findings.push(Finding {
+                    file: file.clone(),
+                    offset,
+                    what,
+                })
+            });
         }
         self.verify_references(&view, &mut findings);
         Ok(findings)
@@ -51,8 +67,14 @@ impl Engine {
                 findings.push(finding("MANIFEST", 0, "the file is gone"));
                 None
             }
-            Err(Error::Corrupt { file, offset, what, .. }) => {
-                findings.push(Finding { file, offset, what: what.into_owned() });
+            Err(Error::Corrupt {
+                file, offset, what, ..
+            }) => {
+                findings.push(Finding {
+                    file,
+                    offset,
+                    what: what.into_owned(),
+                });
                 None
             }
             Err(error) => return Err(error),
@@ -88,18 +110,33 @@ impl Engine {
         );
         match end {
             Ok(end) if end.last_seq < published => match end.damage {
-                Some(Error::Corrupt { file, offset, what, .. }) => {
-                    findings.push(Finding { file, offset, what: what.into_owned() });
+                Some(Error::Corrupt {
+                    file, offset, what, ..
+                }) => {
+                    findings.push(Finding {
+                        file,
+                        offset,
+                        what: what.into_owned(),
+                    });
                 }
                 _ => findings.push(finding(
                     &format!("log/{}", log::segment_file_name(end.position.segment)),
                     end.position.offset,
-                    &format!("the log ends at commit {}, commit {published} was appended", end.last_seq),
+                    &format!(
+                        "the log ends at commit {}, commit {published} was appended",
+                        end.last_seq
+                    ),
                 )),
             },
             Ok(_) => {}
-            Err(Error::Corrupt { file, offset, what, .. }) => {
-                findings.push(Finding { file, offset, what: what.into_owned() });
+            Err(Error::Corrupt {
+                file, offset, what, ..
+            }) => {
+                findings.push(Finding {
+                    file,
+                    offset,
+                    what: what.into_owned(),
+                });
             }
             Err(error) => return Err(error),
         }
@@ -119,8 +156,12 @@ impl Engine {
                 }
             }
             let Some(entry) = entries.entry() else { return };
-            let Some(block) = record::block_of(entry.kind, entry.value) else { continue };
-            if let Some(record::RecordKey::StreamRecord { stream_id, index }) = record::RecordKey::decode(entry.key) {
+            let Some(block) = record::block_of(entry.kind, entry.value) else {
+                continue;
+            };
+            if let Some(record::RecordKey::StreamRecord { stream_id, index }) =
+                record::RecordKey::decode(entry.key)
+            {
                 // Below the stream's bounds: dead, only not merged away yet.
                 if !view.stream_reaches(stream_id, index).unwrap_or(true) {
                     continue;
@@ -145,14 +186,22 @@ impl Engine {
 }
 
 fn finding(file: &str, offset: u64, what: &str) -> Finding {
-    Finding { file: file.to_owned(), offset, what: what.to_owned() }
+    Finding {
+        file: file.to_owned(),
+        offset,
+        what: what.to_owned(),
+    }
 }
 
 fn finding_of(error: &Error, place: &str) -> Finding {
     match error {
-        Error::Corrupt { file, offset, what, .. } => {
-            Finding { file: file.clone(), offset: *offset, what: what.clone().into_owned() }
-        }
+        Error::Corrupt {
+            file, offset, what, ..
+        } => Finding {
+            file: file.clone(),
+            offset: *offset,
+            what: what.clone().into_owned(),
+        },
         error => finding(place, 0, &error.to_string()),
     }
 }

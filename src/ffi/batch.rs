@@ -35,7 +35,9 @@ impl Object for sarsen_batch {
 /// An empty batch: free it with sarsen_batch_free. NULL only where memory ran out.
 #[no_mangle]
 pub extern "C" fn sarsen_batch_new() -> *mut sarsen_batch {
-    guard_value(std::ptr::null_mut(), || Ok(new_handle::<sarsen_batch>(Batch::new())))
+    guard_value(std::ptr::null_mut(), || {
+        Ok(new_handle::<sarsen_batch>(Batch::new()))
+    })
 }
 
 /// Takes every command out; memory is kept for the next ones.
@@ -89,7 +91,11 @@ pub unsafe extern "C" fn sarsen_batch_delete_kv(
     error: *mut *mut sarsen_error,
 ) -> sarsen_status {
     // SAFETY: this function's contract.
-    unsafe { guard(error, || borrow_mut(batch)?.delete_kv(bytes(key, key_len, "key")?)) }
+    unsafe {
+        guard(error, || {
+            borrow_mut(batch)?.delete_kv(bytes(key, key_len, "key")?)
+        })
+    }
 }
 
 /// Appends a record (< 4 GiB, copied) to the stream `name` (0 to 65,535 bytes), which comes into being with its first
@@ -122,7 +128,11 @@ pub unsafe extern "C" fn sarsen_batch_trim_stream(
     error: *mut *mut sarsen_error,
 ) -> sarsen_status {
     // SAFETY: this function's contract.
-    unsafe { guard(error, || borrow_mut(batch)?.trim_stream(bytes(name, name_len, "name")?, before)) }
+    unsafe {
+        guard(error, || {
+            borrow_mut(batch)?.trim_stream(bytes(name, name_len, "name")?, before)
+        })
+    }
 }
 
 /// Writes memory `id`: its bytes (< 4 GiB) and its tags (NULL: none), both copied. An id that is there is replaced,
@@ -166,7 +176,11 @@ pub unsafe extern "C" fn sarsen_batch_append_block(
     error: *mut *mut sarsen_error,
 ) -> sarsen_status {
     // SAFETY: this function's contract.
-    unsafe { guard(error, || borrow_mut(batch)?.append_block(bytes(data, len, "data")?)) }
+    unsafe {
+        guard(error, || {
+            borrow_mut(batch)?.append_block(bytes(data, len, "data")?)
+        })
+    }
 }
 
 /// Ends a loose block's hold on itself.
@@ -253,7 +267,11 @@ pub unsafe extern "C" fn sarsen_batch_commit(
             let out = Out::optional(out_seq, 0);
             let batch = borrow_mut(batch)?;
             let store = enter(store)?;
-            let survive = if survive == 0 { None } else { Some(durability(survive)?) };
+            let survive = if survive == 0 {
+                None
+            } else {
+                Some(durability(survive)?)
+            };
             out.set(store.commit(batch, survive)?);
             Ok(())
         })

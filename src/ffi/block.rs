@@ -28,11 +28,26 @@ pub struct sarsen_block {
 }
 
 impl sarsen_block {
-    pub(super) const EMPTY: sarsen_block = sarsen_block { chunk: 0, crc32c: 0, offset: 0, len: 0 };
+    pub(super) const EMPTY: sarsen_block = sarsen_block {
+        chunk: 0,
+        crc32c: 0,
+        offset: 0,
+        len: 0,
+    };
 
     pub(super) fn of(address: BlockAddress) -> sarsen_block {
-        let BlockAddress { chunk, crc32c, offset, len } = address;
-        sarsen_block { chunk, crc32c, offset, len }
+        let BlockAddress {
+            chunk,
+            crc32c,
+            offset,
+            len,
+        } = address;
+        sarsen_block {
+            chunk,
+            crc32c,
+            offset,
+            len,
+        }
     }
 }
 
@@ -43,8 +58,18 @@ pub(super) unsafe fn address(block: *const sarsen_block) -> Result<BlockAddress>
         return Err(Error::invalid("the block is NULL"));
     }
     // SAFETY: not NULL, so a readable block by the caller's promise.
-    let sarsen_block { chunk, crc32c, offset, len } = unsafe { block.read() };
-    Ok(BlockAddress { chunk, crc32c, offset, len })
+    let sarsen_block {
+        chunk,
+        crc32c,
+        offset,
+        len,
+    } = unsafe { block.read() };
+    Ok(BlockAddress {
+        chunk,
+        crc32c,
+        offset,
+        len,
+    })
 }
 
 /// ---- blocks -------------------------------------------------------------------------------------------
@@ -117,7 +142,11 @@ pub unsafe extern "C" fn sarsen_block_view(
         guard(error, || {
             let out = Out::required(out_view, "out_view", sarsen_view::EMPTY)?;
             let len = u64::try_from(len).map_err(|_| Error::too_large("len"))?;
-            out.set(sarsen_view::of(enter(store)?.block_view(&address(block)?, from, len)?));
+            out.set(sarsen_view::of(enter(store)?.block_view(
+                &address(block)?,
+                from,
+                len,
+            )?));
             Ok(())
         })
     }

@@ -51,7 +51,13 @@ pub(super) fn new_error(error: &Error) -> *mut sarsen_error {
             value.os_code = *os_code;
             value.file = file.as_deref().map(c_string);
         }
-        Error::Corrupt { file, offset, first_seq, last_seq, .. } => {
+        Error::Corrupt {
+            file,
+            offset,
+            first_seq,
+            last_seq,
+            ..
+        } => {
             value.file = Some(c_string(file));
             value.offset = *offset;
             value.first_seq = *first_seq;
@@ -68,7 +74,9 @@ pub(super) fn new_error(error: &Error) -> *mut sarsen_error {
 #[no_mangle]
 pub unsafe extern "C" fn sarsen_error_status(error: *const sarsen_error) -> sarsen_status {
     // SAFETY: a live error or NULL, by this function's contract.
-    guard_value(SARSEN_INVALID_ARGUMENT, || unsafe { borrow(error) }.map(|error| error.status))
+    guard_value(SARSEN_INVALID_ARGUMENT, || {
+        unsafe { borrow(error) }.map(|error| error.status)
+    })
 }
 
 /// What happened and what to do next: one line of UTF-8 without a line end, good until the error is freed. A
@@ -77,7 +85,9 @@ pub unsafe extern "C" fn sarsen_error_status(error: *const sarsen_error) -> sars
 pub unsafe extern "C" fn sarsen_error_message(error: *const sarsen_error) -> *const c_char {
     let none = c"no error object".as_ptr();
     // SAFETY: a live error or NULL, by this function's contract.
-    guard_value(none, || unsafe { borrow(error) }.map(|error| error.message.as_ptr()))
+    guard_value(none, || {
+        unsafe { borrow(error) }.map(|error| error.message.as_ptr())
+    })
 }
 
 /// errno where the system refused something; 0: not from the system.
@@ -92,7 +102,8 @@ pub unsafe extern "C" fn sarsen_error_os_code(error: *const sarsen_error) -> i32
 pub unsafe extern "C" fn sarsen_error_file(error: *const sarsen_error) -> *const c_char {
     // SAFETY: a live error or NULL, by this function's contract.
     guard_value(std::ptr::null(), || {
-        unsafe { borrow(error) }.map(|error| error.file.as_ref().map_or(std::ptr::null(), |file| file.as_ptr()))
+        unsafe { borrow(error) }
+            .map(|error| error.file.as_ref().map_or(std::ptr::null(), |file| file.as_ptr()))
     })
 }
 

@@ -76,7 +76,13 @@ impl Shared {
     /// Waits until every call that got in has left.
     pub(super) fn wait_for_calls(&self) {
         let mut guard = self.drained.lock().unwrap_or_else(PoisonError::into_inner);
-        while self.calls.iter().map(|shard| shard.0.load(Ordering::SeqCst)).sum::<usize>() > 0 {
+        while self
+            .calls
+            .iter()
+            .map(|shard| shard.0.load(Ordering::SeqCst))
+            .sum::<usize>()
+            > 0
+        {
             guard = self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -113,7 +119,10 @@ impl Drop for Call<'_> {
 ///
 /// # Safety
 /// `error` is NULL or points to writable memory for one pointer.
-pub(super) unsafe fn guard(error: *mut *mut sarsen_error, body: impl FnOnce() -> Result<()>) -> sarsen_status {
+pub(super) unsafe fn guard(
+    error: *mut *mut sarsen_error,
+    body: impl FnOnce() -> Result<()>,
+) -> sarsen_status {
     if !error.is_null() {
         // SAFETY: not NULL, so writable by the caller's promise.
         unsafe { error.write(std::ptr::null_mut()) };
@@ -165,7 +174,9 @@ impl<T> Out<T> {
     /// `pointer` is NULL or points to writable memory for one `T`.
     pub(super) unsafe fn required(pointer: *mut T, name: &str, empty: T) -> Result<Out<T>> {
         if pointer.is_null() {
-            return Err(Error::invalid(format!("{name} is NULL; it must point to where the answer goes")));
+            return Err(Error::invalid(format!(
+                "{name} is NULL; it must point to where the answer goes"
+            )));
         }
         // SAFETY: not NULL, so writable by the caller's promise.
         unsafe { pointer.write(empty) };
@@ -217,7 +228,9 @@ pub(super) unsafe fn bytes<'a>(data: *const std::ffi::c_void, len: usize, name: 
         return Err(Error::invalid(format!("{name} is NULL with length {len}")));
     }
     if len > MOST_BYTES {
-        return Err(Error::too_large(format!("{name} has an impossible length of {len} bytes")));
+        return Err(Error::too_large(format!(
+            "{name} has an impossible length of {len} bytes"
+        )));
     }
     // SAFETY: not NULL, readable for `len` bytes by the caller's promise, no longer than isize::MAX.
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
@@ -235,7 +248,9 @@ pub(super) unsafe fn buffer<'a>(data: *mut std::ffi::c_void, len: usize, name: &
         return Err(Error::invalid(format!("{name} is NULL with length {len}")));
     }
     if len > MOST_BYTES {
-        return Err(Error::invalid(format!("{name} has an impossible length of {len} bytes")));
+        return Err(Error::invalid(format!(
+            "{name} has an impossible length of {len} bytes"
+        )));
     }
     // SAFETY: not NULL, writable for `len` bytes by the caller's promise; any bit pattern is a valid u8, and memory
     // the host owns is not undef to this library, which it reaches as opaque bytes.
@@ -252,7 +267,9 @@ pub(super) unsafe fn path<'a>(path: *const std::ffi::c_char) -> Result<&'a std::
     }
     // SAFETY: not NULL, so a NUL-terminated string by the caller's promise.
     let text = unsafe { std::ffi::CStr::from_ptr(path) };
-    let text = text.to_str().map_err(|_| Error::invalid("the path is not UTF-8; sarsen takes UTF-8 paths"))?;
+    let text = text
+        .to_str()
+        .map_err(|_| Error::invalid("the path is not UTF-8; sarsen takes UTF-8 paths"))?;
     if text.is_empty() {
         return Err(Error::invalid("the path is empty"));
     }
@@ -268,7 +285,9 @@ pub(super) unsafe fn write_sized<T: Copy>(value: &T, out: *mut T, out_size: usiz
         return Err(Error::invalid("the struct to fill in is NULL"));
     }
     if out_size == 0 || out_size > MOST_BYTES {
-        return Err(Error::invalid(format!("a struct of {out_size} bytes; pass sizeof of it")));
+        return Err(Error::invalid(format!(
+            "a struct of {out_size} bytes; pass sizeof of it"
+        )));
     }
     let shared = out_size.min(size_of::<T>());
     // SAFETY: `out` is writable for `out_size` bytes by the caller's promise, of which `shared` are copied from a

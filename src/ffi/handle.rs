@@ -41,7 +41,10 @@ fn check<O: Object>(pointer: *const O) -> Result<*const Handle<O>> {
     } else if tag == FREED {
         Err(Error::invalid(format!("the {} was freed already", O::NAME)))
     } else {
-        Err(Error::invalid(format!("this is no {} but another kind of handle", O::NAME)))
+        Err(Error::invalid(format!(
+            "this is no {} but another kind of handle",
+            O::NAME
+        )))
     }
 }
 

@@ -46,7 +46,9 @@ pub unsafe extern "C" fn sarsen_kv_set(
 ) -> sarsen_status {
     // SAFETY: this function's contract: pointers are NULL or good for what they are.
     unsafe {
-        guard(error, || enter(store)?.kv_set(bytes(key, key_len, "key")?, bytes(value, value_len, "value")?))
+        guard(error, || {
+            enter(store)?.kv_set(bytes(key, key_len, "key")?, bytes(value, value_len, "value")?)
+        })
     }
 }
 
@@ -79,7 +81,9 @@ pub unsafe extern "C" fn sarsen_kv_get(
             let out = Out::required(out_value, "out_value", sarsen_view::EMPTY)?;
             let store = enter(store)?;
             let snapshot = snapshot_of(snapshot, &store)?;
-            out.set(sarsen_view::of(store.kv_get(snapshot, bytes(key, key_len, "key")?)?));
+            out.set(sarsen_view::of(
+                store.kv_get(snapshot, bytes(key, key_len, "key")?)?,
+            ));
             Ok(())
         })
     }
@@ -188,7 +192,12 @@ pub unsafe extern "C" fn sarsen_kv_scan(
             let iter = {
                 let store = shared.enter()?;
                 let snapshot = snapshot_of(snapshot, &store)?;
-                store.kv_scan(snapshot, bytes(start, start_len, "start")?, bytes(end, end_len, "end")?, reverse)?
+                store.kv_scan(
+                    snapshot,
+                    bytes(start, start_len, "start")?,
+                    bytes(end, end_len, "end")?,
+                    reverse,
+                )?
             };
             out.set_handle(KvIterValue { shared, iter });
             Ok(())
@@ -268,7 +277,11 @@ pub unsafe extern "C" fn sarsen_kv_iter_fill(
             let count = Out::required(out_count, "out_count", 0)?;
             let this = borrow_mut(iter)?;
             let _call = this.shared.enter()?;
-            answer_filled(this.iter.fill(self::buffer(buffer, cap, "buffer")?)?, &len, &count)
+            answer_filled(
+                this.iter.fill(self::buffer(buffer, cap, "buffer")?)?,
+                &len,
+                &count,
+            )
         })
     }
 }
@@ -276,7 +289,10 @@ pub unsafe extern "C" fn sarsen_kv_iter_fill(
 /// What every `_fill` function answers.
 pub(super) fn answer_filled(filled: Filled, len: &Out<usize>, count: &Out<usize>) -> Result<()> {
     match filled {
-        Filled::Records { len: bytes, count: records } => {
+        Filled::Records {
+            len: bytes,
+            count: records,
+        } => {
             len.set(bytes);
             count.set(records);
             Ok(())
@@ -284,7 +300,9 @@ pub(super) fn answer_filled(filled: Filled, len: &Out<usize>, count: &Out<usize>
         Filled::End => Err(Error::End),
         Filled::TooSmall { needed } => {
             len.set(needed);
-            Err(Error::too_large(format!("the next record needs a buffer of {needed} bytes")))
+            Err(Error::too_large(format!(
+                "the next record needs a buffer of {needed} bytes"
+            )))
         }
     }
 }

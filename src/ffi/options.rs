@@ -48,7 +48,10 @@ pub(super) fn survive(number: u32) -> Result<Survive> {
     }
 }
 
-unsafe fn set(options: *mut sarsen_options, change: impl FnOnce(&mut Options) -> Result<()>) -> sarsen_status {
+unsafe fn set(
+    options: *mut sarsen_options,
+    change: impl FnOnce(&mut Options) -> Result<()>,
+) -> sarsen_status {
     // SAFETY: live options used by this thread alone, or NULL, by the callers' contracts.
     guard_status(|| change(unsafe { borrow_mut(options) }?))
 }
@@ -58,7 +61,9 @@ unsafe fn set(options: *mut sarsen_options, change: impl FnOnce(&mut Options) ->
 /// New options with every default: free them with sarsen_options_free. NULL only where memory ran out.
 #[no_mangle]
 pub extern "C" fn sarsen_options_new() -> *mut sarsen_options {
-    guard_value(std::ptr::null_mut(), || Ok(new_handle::<sarsen_options>(Options::default())))
+    guard_value(std::ptr::null_mut(), || {
+        Ok(new_handle::<sarsen_options>(Options::default()))
+    })
 }
 
 /// Frees options. NULL is a no-op.
@@ -73,7 +78,10 @@ pub unsafe extern "C" fn sarsen_options_free(options: *mut sarsen_options) {
 
 /// Create the store if nothing, or an empty directory, is at the path. Default: true.
 #[no_mangle]
-pub unsafe extern "C" fn sarsen_options_set_create(options: *mut sarsen_options, create: bool) -> sarsen_status {
+pub unsafe extern "C" fn sarsen_options_set_create(
+    options: *mut sarsen_options,
+    create: bool,
+) -> sarsen_status {
     // SAFETY: passed on to the caller.
     unsafe {
         set(options, |options| {
@@ -117,11 +125,18 @@ pub unsafe extern "C" fn sarsen_options_set_durability(
 /// Size of a chunk file in bytes, 64 KiB to 16 GiB, for a store that is created; one that exists keeps its own.
 /// Default: 64 MiB.
 #[no_mangle]
-pub unsafe extern "C" fn sarsen_options_set_chunk_bytes(options: *mut sarsen_options, bytes: u64) -> sarsen_status {
+pub unsafe extern "C" fn sarsen_options_set_chunk_bytes(
+    options: *mut sarsen_options,
+    bytes: u64,
+) -> sarsen_status {
     // SAFETY: passed on to the caller.
     unsafe {
         set(options, |options| {
-            Options { chunk_bytes: bytes, ..options.clone() }.check()?;
+            Options {
+                chunk_bytes: bytes,
+                ..options.clone()
+            }
+            .check()?;
             options.chunk_bytes = bytes;
             Ok(())
         })
@@ -131,11 +146,18 @@ pub unsafe extern "C" fn sarsen_options_set_chunk_bytes(options: *mut sarsen_opt
 /// Budget for the heap in bytes, at least 256 KiB. The store stays within it plus 16 MiB, the host's own batches
 /// and what its views pin aside. Default: 64 MiB.
 #[no_mangle]
-pub unsafe extern "C" fn sarsen_options_set_memory_bytes(options: *mut sarsen_options, bytes: u64) -> sarsen_status {
+pub unsafe extern "C" fn sarsen_options_set_memory_bytes(
+    options: *mut sarsen_options,
+    bytes: u64,
+) -> sarsen_status {
     // SAFETY: passed on to the caller.
     unsafe {
         set(options, |options| {
-            Options { memory_bytes: bytes, ..options.clone() }.check()?;
+            Options {
+                memory_bytes: bytes,
+                ..options.clone()
+            }
+            .check()?;
             options.memory_bytes = bytes;
             Ok(())
         })
@@ -175,7 +197,10 @@ pub unsafe extern "C" fn sarsen_options_set_background(
 
 /// Open a store with damaged durable data, read-only, with every commit before the damage in the log. Default: false.
 #[no_mangle]
-pub unsafe extern "C" fn sarsen_options_set_salvage(options: *mut sarsen_options, salvage: bool) -> sarsen_status {
+pub unsafe extern "C" fn sarsen_options_set_salvage(
+    options: *mut sarsen_options,
+    salvage: bool,
+) -> sarsen_status {
     // SAFETY: passed on to the caller.
     unsafe {
         set(options, |options| {
@@ -204,7 +229,10 @@ pub unsafe extern "C" fn sarsen_options_set_check(options: *mut sarsen_options, 
 
 /// How frames get into the log: SARSEN_LOG_AUTO, SARSEN_LOG_MAPPED or SARSEN_LOG_WRITTEN. Default: AUTO.
 #[no_mangle]
-pub unsafe extern "C" fn sarsen_options_set_log_write(options: *mut sarsen_options, how: u32) -> sarsen_status {
+pub unsafe extern "C" fn sarsen_options_set_log_write(
+    options: *mut sarsen_options,
+    how: u32,
+) -> sarsen_status {
     // SAFETY: passed on to the caller.
     unsafe {
         set(options, |options| {
@@ -221,7 +249,10 @@ pub unsafe extern "C" fn sarsen_options_set_log_write(options: *mut sarsen_optio
 
 /// Cap in bytes on what is mapped of chunks and runs, beyond what views and iterators hold; 0: none. Default: 0.
 #[no_mangle]
-pub unsafe extern "C" fn sarsen_options_set_mapped_bytes(options: *mut sarsen_options, bytes: u64) -> sarsen_status {
+pub unsafe extern "C" fn sarsen_options_set_mapped_bytes(
+    options: *mut sarsen_options,
+    bytes: u64,
+) -> sarsen_status {
     // SAFETY: passed on to the caller.
     unsafe {
         set(options, |options| {

@@ -40,7 +40,9 @@ pub(super) unsafe fn snapshot_of<'a>(
     store: &Call<'_>,
 ) -> Result<Option<&'a Snapshot>> {
     // SAFETY: passed on to the caller.
-    let Some(value) = (unsafe { borrow_optional(snapshot) }?) else { return Ok(None) };
+    let Some(value) = (unsafe { borrow_optional(snapshot) }?) else {
+        return Ok(None);
+    };
     let theirs: *const Store = &value.shared.store;
     if !std::ptr::eq(theirs, &**store) {
         return Err(Error::invalid("the snapshot is one of another store"));
@@ -73,7 +75,9 @@ pub unsafe extern "C" fn sarsen_snapshot_new(
 #[no_mangle]
 pub unsafe extern "C" fn sarsen_snapshot_seq(snapshot: *const sarsen_snapshot) -> u64 {
     // SAFETY: a live snapshot or NULL, by this function's contract.
-    guard_value(0, || unsafe { borrow(snapshot) }.map(|value| value.snapshot.seq()))
+    guard_value(0, || {
+        unsafe { borrow(snapshot) }.map(|value| value.snapshot.seq())
+    })
 }
 
 /// Frees a snapshot. NULL is a no-op.

@@ -78,7 +78,10 @@ pub unsafe extern "C" fn sarsen_store_open(
 /// before). Snapshots, iterators and log readers answer INVALID_ARGUMENT from then on and are still to be freed;
 /// views stay good. In a forked child it only releases memory. NULL is a no-op. Not to be called from a callback.
 #[no_mangle]
-pub unsafe extern "C" fn sarsen_store_close(store: *mut sarsen_store, error: *mut *mut sarsen_error) -> sarsen_status {
+pub unsafe extern "C" fn sarsen_store_close(
+    store: *mut sarsen_store,
+    error: *mut *mut sarsen_error,
+) -> sarsen_status {
     // SAFETY: this function's contract: a live store that is not used again, or NULL.
     unsafe {
         guard(error, || {
@@ -118,7 +121,10 @@ pub unsafe extern "C" fn sarsen_store_durable_seq(store: *const sarsen_store) ->
 /// Makes every commit so far survive power loss: one sync, shared with whoever else asks meanwhile. A failed sync
 /// poisons the store, since nobody can say what the disk has.
 #[no_mangle]
-pub unsafe extern "C" fn sarsen_store_sync(store: *const sarsen_store, error: *mut *mut sarsen_error) -> sarsen_status {
+pub unsafe extern "C" fn sarsen_store_sync(
+    store: *const sarsen_store,
+    error: *mut *mut sarsen_error,
+) -> sarsen_status {
     // SAFETY: this function's contract.
     unsafe { guard(error, || enter(store)?.sync()) }
 }
@@ -133,7 +139,11 @@ pub unsafe extern "C" fn sarsen_store_wait_durable(
     error: *mut *mut sarsen_error,
 ) -> sarsen_status {
     // SAFETY: this function's contract.
-    unsafe { guard(error, || enter(store)?.wait_durable(seq, Duration::from_micros(timeout_us))) }
+    unsafe {
+        guard(error, || {
+            enter(store)?.wait_durable(seq, Duration::from_micros(timeout_us))
+        })
+    }
 }
 
 /// Called once with what became of commit `seq`: OK, the status of a poisoned store, or INVALID_ARGUMENT where the

@@ -122,7 +122,11 @@ pub unsafe extern "C" fn sarsen_stream_get(
             let out = Out::required(out_record, "out_record", sarsen_view::EMPTY)?;
             let store = enter(store)?;
             let snapshot = snapshot_of(snapshot, &store)?;
-            out.set(sarsen_view::of(store.stream_get(snapshot, bytes(name, name_len, "name")?, index)?));
+            out.set(sarsen_view::of(store.stream_get(
+                snapshot,
+                bytes(name, name_len, "name")?,
+                index,
+            )?));
             Ok(())
         })
     }
@@ -138,7 +142,11 @@ pub unsafe extern "C" fn sarsen_stream_trim(
     error: *mut *mut sarsen_error,
 ) -> sarsen_status {
     // SAFETY: this function's contract.
-    unsafe { guard(error, || enter(store)?.stream_trim(bytes(name, name_len, "name")?, before)) }
+    unsafe {
+        guard(error, || {
+            enter(store)?.stream_trim(bytes(name, name_len, "name")?, before)
+        })
+    }
 }
 
 /// Records from index `from` on, or from the first one there is. NOT_FOUND: no such stream. The iterator sees one
@@ -213,7 +221,11 @@ pub unsafe extern "C" fn sarsen_stream_iter_fill(
             let count = Out::required(out_count, "out_count", 0)?;
             let this = borrow_mut(iter)?;
             let _call = this.shared.enter()?;
-            answer_filled(this.iter.fill(self::buffer(buffer, cap, "buffer")?)?, &len, &count)
+            answer_filled(
+                this.iter.fill(self::buffer(buffer, cap, "buffer")?)?,
+                &len,
+                &count,
+            )
         })
     }
 }

@@ -27,13 +27,19 @@ impl Object for sarsen_tags {
 /// An empty set: free it with sarsen_tags_free. NULL only where memory ran out.
 #[no_mangle]
 pub extern "C" fn sarsen_tags_new() -> *mut sarsen_tags {
-    guard_value(std::ptr::null_mut(), || Ok(new_handle::<sarsen_tags>(Tags::new())))
+    guard_value(std::ptr::null_mut(), || {
+        Ok(new_handle::<sarsen_tags>(Tags::new()))
+    })
 }
 
 /// Puts a tag into the set; one that is there already stays there once. `tag` need not end with NUL. INVALID_ARGUMENT
 /// for an empty tag and for what is not UTF-8, TOO_LARGE beyond 1,024 bytes or 1,024 tags.
 #[no_mangle]
-pub unsafe extern "C" fn sarsen_tags_add(tags: *mut sarsen_tags, tag: *const c_char, tag_len: usize) -> sarsen_status {
+pub unsafe extern "C" fn sarsen_tags_add(
+    tags: *mut sarsen_tags,
+    tag: *const c_char,
+    tag_len: usize,
+) -> sarsen_status {
     guard_status(|| {
         // SAFETY: a live set used by this thread alone and readable bytes, by this function's contract.
         let (tags, tag) = unsafe { (borrow_mut(tags)?, bytes(tag.cast(), tag_len, "tag")?) };

@@ -14,10 +14,16 @@ pub struct sarsen_bytes {
 }
 
 impl sarsen_bytes {
-    pub(super) const EMPTY: sarsen_bytes = sarsen_bytes { data: std::ptr::null(), len: 0 };
+    pub(super) const EMPTY: sarsen_bytes = sarsen_bytes {
+        data: std::ptr::null(),
+        len: 0,
+    };
 
     pub(super) fn of(bytes: &[u8]) -> sarsen_bytes {
-        sarsen_bytes { data: bytes.as_ptr(), len: bytes.len() }
+        sarsen_bytes {
+            data: bytes.as_ptr(),
+            len: bytes.len(),
+        }
     }
 }
 
@@ -33,12 +39,18 @@ pub struct sarsen_view {
 }
 
 impl sarsen_view {
-    pub(super) const EMPTY: sarsen_view = sarsen_view { data: std::ptr::null(), len: 0, pin: std::ptr::null_mut() };
+    pub(super) const EMPTY: sarsen_view = sarsen_view {
+        data: std::ptr::null(),
+        len: 0,
+        pin: std::ptr::null_mut(),
+    };
 
     /// The view's pin is one reference to the mapped region, so handing one out takes no memory.
     pub(super) fn of(view: View) -> sarsen_view {
         let (data, len) = (view.bytes().as_ptr(), view.bytes().len());
-        let pin = view.into_region().map_or(std::ptr::null_mut(), |region| Arc::into_raw(region).cast_mut().cast());
+        let pin = view.into_region().map_or(std::ptr::null_mut(), |region| {
+            Arc::into_raw(region).cast_mut().cast()
+        });
         sarsen_view { data, len, pin }
     }
 }

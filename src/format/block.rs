@@ -40,7 +40,12 @@ impl BlockAddress {
     }
 
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Option<BlockAddress> {
-        Some(BlockAddress { chunk: reader.u32()?, crc32c: reader.u32()?, offset: reader.u64()?, len: reader.u64()? })
+        Some(BlockAddress {
+            chunk: reader.u32()?,
+            crc32c: reader.u32()?,
+            offset: reader.u64()?,
+            len: reader.u64()?,
+        })
     }
 }
 
@@ -95,12 +100,18 @@ impl BlockHeader {
             _ => return None,
         };
         reader.u32()?;
-        Some(BlockHeader { kind, len: reader.u64()?, data_crc: reader.u32()?, extra_len: reader.u32()? })
+        Some(BlockHeader {
+            kind,
+            len: reader.u64()?,
+            data_crc: reader.u32()?,
+            extra_len: reader.u32()?,
+        })
     }
 
     /// Whether `header` (24 bytes) and what follows it carry the CRC of a block at this place.
     pub(crate) fn crc_matches(nonce: u64, offset: u64, header: &[u8], extra: &[u8]) -> bool {
-        super::bytes::u32_at(header, 4).is_some_and(|stored| stored == header_crc(nonce, offset, header, extra))
+        super::bytes::u32_at(header, 4)
+            .is_some_and(|stored| stored == header_crc(nonce, offset, header, extra))
     }
 
     /// From the header's start to the data's.
@@ -131,16 +142,30 @@ fn header_crc(nonce: u64, offset: u64, header: &[u8], extra: &[u8]) -> u32 {
 
 /// Bytes a small block takes in a frame and in its chunk.
 pub(crate) fn small_total_bytes(owner_len: usize, len: usize) -> u64 {
-    align8(to_u64(HEADER_BYTES).saturating_add(to_u64(owner_len)).saturating_add(to_u64(len)))
+    align8(
+        to_u64(HEADER_BYTES)
+            .saturating_add(to_u64(owner_len))
+            .saturating_add(to_u64(len)),
+    )
 }
 
 /// Appends a small block in the form it has in a frame: CRC zero, owner zero (it is known at the checkpoint).
 /// Returns the CRC-32C of the data.
 pub(crate) fn append_small_to_image(image: &mut Vec<u8>, owner_len: u32, data: &[u8]) -> u32 {
     let data_crc = crc32c::crc32c(data);
-    let header = BlockHeader { kind: BlockKind::Small, len: to_u64(data.len()), data_crc, extra_len: owner_len };
+    let header = BlockHeader {
+        kind: BlockKind::Small,
+        len: to_u64(data.len()),
+        data_crc,
+        extra_len: owner_len,
+    };
     image.extend_from_slice(&header.encode(None, &[]));
-    image.resize(image.len().saturating_add(to_usize(u64::from(owner_len)).unwrap_or(0)), 0);
+    image.resize(
+        image
+            .len()
+            .saturating_add(to_usize(u64::from(owner_len)).unwrap_or(0)),
+        0,
+    );
     image.extend_from_slice(data);
     image.resize(to_usize(align8(to_u64(image.len()))).unwrap_or(image.len()), 0);
     data_crc
@@ -208,6 +233,10 @@ impl ChunkHeader {
             return None;
         }
         let (nonce, number, rewrite) = (reader.u64()?, reader.u32()?, reader.u32()?);
-        (reader.u64()? == 0).then_some(ChunkHeader { nonce, number, rewrite })
+        (reader.u64()? == 0).then_some(ChunkHeader {
+            nonce,
+            number,
+            rewrite,
+        })
     }
 }

@@ -44,23 +44,37 @@ pub(crate) enum ValueSource<'a> {
 /// One command of a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Command<'a> {
-    AppendBlock { block: BlockSource },
-    FreeBlock { block: BlockAddress },
+    AppendBlock {
+        block: BlockSource,
+    },
+    FreeBlock {
+        block: BlockAddress,
+    },
     AppendMemory {
         id: u64,
         #[serde(borrow)]
         tags: Vec<&'a str>,
         block: BlockSource,
     },
-    DeleteMemory { id: u64 },
+    DeleteMemory {
+        id: u64,
+    },
     SetKv {
         #[serde(borrow)]
         key: Bytes<'a>,
         value: ValueSource<'a>,
     },
-    DeleteKv { key: Bytes<'a> },
-    AppendStream { name: Bytes<'a>, block: BlockSource },
-    TrimStream { name: Bytes<'a>, before: u64 },
+    DeleteKv {
+        key: Bytes<'a>,
+    },
+    AppendStream {
+        name: Bytes<'a>,
+        block: BlockSource,
+    },
+    TrimStream {
+        name: Bytes<'a>,
+        before: u64,
+    },
 }
 
 impl<'a> Command<'a> {
@@ -91,7 +105,10 @@ impl<'a> Command<'a> {
             Command::AppendBlock { block }
             | Command::AppendMemory { block, .. }
             | Command::AppendStream { block, .. }
-            | Command::SetKv { value: ValueSource::Block(block), .. } => Some(block),
+            | Command::SetKv {
+                value: ValueSource::Block(block),
+                ..
+            } => Some(block),
             _ => None,
         }
     }
@@ -114,7 +131,11 @@ impl std::io::Read for SliceReader<'_> {
 }
 
 impl<'a> bincode::BincodeRead<'a> for &mut SliceReader<'a> {
-    fn forward_read_str<V: serde::de::Visitor<'a>>(&mut self, length: usize, visitor: V) -> bincode::Result<V::Value> {
+    fn forward_read_str<V: serde::de::Visitor<'a>>(
+        &mut self,
+        length: usize,
+        visitor: V,
+    ) -> bincode::Result<V::Value> {
         let bytes = self.split(length)?;
         let text = std::str::from_utf8(bytes).map_err(bincode::ErrorKind::InvalidUtf8Encoding)?;
         visitor.visit_borrowed_str(text)
@@ -124,7 +145,11 @@ impl<'a> bincode::BincodeRead<'a> for &mut SliceReader<'a> {
         self.split(length).map(<[u8]>::to_vec)
     }
 
-    fn forward_read_bytes<V: serde::de::Visitor<'a>>(&mut self, length: usize, visitor: V) -> bincode::Result<V::Value> {
+    fn forward_read_bytes<V: serde::de::Visitor<'a>>(
+        &mut self,
+        length: usize,
+        visitor: V,
+    ) -> bincode::Result<V::Value> {
         visitor.visit_borrowed_bytes(self.split(length)?)
     }
 }

@@ -79,7 +79,11 @@ impl FrameHeader {
     /// Whole length in the log, a multiple of 8; `None` where the lengths make no sense.
     pub(crate) fn frame_len(&self) -> Option<u64> {
         let most = to_u64(MAX_COMMIT_BYTES);
-        if self.commands_len > most || self.image_len > most * 2 || self.image_len % 8 != 0 || self.assigned_len % 8 != 0 {
+        if self.commands_len > most
+            || self.image_len > most * 2
+            || self.image_len % 8 != 0
+            || self.assigned_len % 8 != 0
+        {
             return None;
         }
         Some(to_u64(HEADER_BYTES) + u64::from(self.assigned_len) + align8(self.commands_len) + self.image_len)
@@ -114,8 +118,13 @@ fn header_crc(seed: &FrameSeed, header: &[u8], assigned: &[u8]) -> u32 {
 
 /// The payload in the order that its CRC covers it: commands, zeros to 8, image.
 pub(crate) fn payload_crc(commands: &[u8], image: &[u8]) -> u32 {
-    let padding = to_usize(align8(to_u64(commands.len()))).unwrap_or(commands.len()).saturating_sub(commands.len());
-    let crc = crc32c::crc32c_append(crc32c::crc32c(commands), [0; 8].get(..padding).unwrap_or_default());
+    let padding = to_usize(align8(to_u64(commands.len())))
+        .unwrap_or(commands.len())
+        .saturating_sub(commands.len());
+    let crc = crc32c::crc32c_append(
+        crc32c::crc32c(commands),
+        [0; 8].get(..padding).unwrap_or_default(),
+    );
     if image.is_empty() {
         return crc;
     }
@@ -150,7 +159,14 @@ impl<'a> Frame<'a> {
         let commands = payload.get(..to_usize(header.commands_len)?)?;
         let image = payload.get(to_usize(align8(header.commands_len))?..)?;
         let image_offset = to_u64(frame_len) - header.image_len;
-        Some(Frame { header, crc, assigned, commands, image, image_offset })
+        Some(Frame {
+            header,
+            crc,
+            assigned,
+            commands,
+            image,
+            image_offset,
+        })
     }
 
     pub(crate) fn frame_len(&self) -> u64 {
@@ -194,7 +210,10 @@ impl Mark {
             return None;
         }
         let mut reader = Reader::new(body);
-        let mark = Mark { epoch: reader.u64()?, durable_seq: reader.u64()? };
+        let mark = Mark {
+            epoch: reader.u64()?,
+            durable_seq: reader.u64()?,
+        };
         (reader.u64()? == 0).then_some(mark)
     }
 }
@@ -237,7 +256,11 @@ pub(crate) enum StreamEffect {
 impl Assigned {
     pub(crate) fn encode_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.chunk.to_le_bytes());
-        out.extend_from_slice(&u32::try_from(self.streams.len()).unwrap_or(u32::MAX).to_le_bytes());
+        out.extend_from_slice(
+            &u32::try_from(self.streams.len())
+                .unwrap_or(u32::MAX)
+                .to_le_bytes(),
+        );
         out.extend_from_slice(&self.chunk_offset.to_le_bytes());
         for stream in &self.streams {
             let effect: u64 = match stream.effect {
@@ -270,8 +293,17 @@ impl Assigned {
                 3 => StreamEffect::Nothing,
                 _ => return None,
             };
-            streams.push(StreamAssignment { stream_id, first, next, effect });
+            streams.push(StreamAssignment {
+                stream_id,
+                first,
+                next,
+                effect,
+            });
         }
-        Some(Assigned { chunk, chunk_offset, streams })
+        Some(Assigned {
+            chunk,
+            chunk_offset,
+            streams,
+        })
     }
 }

@@ -12,14 +12,35 @@ use super::{
 /// One command as the caller laid it out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Loaded<'a> {
-    AppendBlock { data: &'a [u8] },
-    FreeBlock { block: BlockAddress },
-    AppendMemory { id: u64, tags: Vec<&'a str>, data: LoadedData<'a> },
-    DeleteMemory { id: u64 },
-    SetKv { key: &'a [u8], value: &'a [u8] },
-    DeleteKv { key: &'a [u8] },
-    AppendStream { name: &'a [u8], data: LoadedData<'a> },
-    TrimStream { name: &'a [u8], before: u64 },
+    AppendBlock {
+        data: &'a [u8],
+    },
+    FreeBlock {
+        block: BlockAddress,
+    },
+    AppendMemory {
+        id: u64,
+        tags: Vec<&'a str>,
+        data: LoadedData<'a>,
+    },
+    DeleteMemory {
+        id: u64,
+    },
+    SetKv {
+        key: &'a [u8],
+        value: &'a [u8],
+    },
+    DeleteKv {
+        key: &'a [u8],
+    },
+    AppendStream {
+        name: &'a [u8],
+        data: LoadedData<'a>,
+    },
+    TrimStream {
+        name: &'a [u8],
+        before: u64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +59,9 @@ impl<'a> Loaded<'a> {
         let key_len = reader.u32().ok_or(SHORT)?;
         let id = reader.u64().ok_or(SHORT)?;
         let data_len = reader.u64().ok_or(SHORT)?;
-        let key = reader.take(to_usize(u64::from(key_len)).ok_or(SHORT)?).ok_or(SHORT)?;
+        let key = reader
+            .take(to_usize(u64::from(key_len)).ok_or(SHORT)?)
+            .ok_or(SHORT)?;
         let mut tags = Vec::with_capacity(usize::from(tag_count).min(super::MAX_TAGS));
         for _ in 0..tag_count {
             let len = usize::from(reader.u16().ok_or(SHORT)?);
@@ -61,17 +84,32 @@ impl<'a> Loaded<'a> {
             1 => Loaded::AppendBlock { data },
             2 => Loaded::FreeBlock { block: address()? },
             3 => {
-                let data = if by_address { LoadedData::Block(address()?) } else { LoadedData::Bytes(data) };
-                Loaded::AppendMemory { id, tags: std::mem::take(&mut tags), data }
+                let data = if by_address {
+                    LoadedData::Block(address()?)
+                } else {
+                    LoadedData::Bytes(data)
+                };
+                Loaded::AppendMemory {
+                    id,
+                    tags: std::mem::take(&mut tags),
+                    data,
+                }
             }
             4 => Loaded::DeleteMemory { id },
             5 => Loaded::SetKv { key, value: data },
             6 => Loaded::DeleteKv { key },
             7 => {
-                let data = if by_address { LoadedData::Block(address()?) } else { LoadedData::Bytes(data) };
+                let data = if by_address {
+                    LoadedData::Block(address()?)
+                } else {
+                    LoadedData::Bytes(data)
+                };
                 Loaded::AppendStream { name: key, data }
             }
-            8 => Loaded::TrimStream { name: key, before: id },
+            8 => Loaded::TrimStream {
+                name: key,
+                before: id,
+            },
             _ => return Err("unknown command kind"),
         };
         if by_address && !matches!(kind, 3 | 7) {

@@ -107,7 +107,10 @@ pub(crate) struct PartMeta {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
     /// `bad_copy` is the byte offset of a copy that failed its check, if one did.
-    Good { manifest: Box<Manifest>, bad_copy: Option<u64> },
+    Good {
+        manifest: Box<Manifest>,
+        bad_copy: Option<u64>,
+    },
     NewerVersion(u32),
     NotAManifest,
     /// It is a manifest, but neither copy passes its check.
@@ -135,12 +138,19 @@ impl Manifest {
             return Decoded::NewerVersion(version);
         }
         match (decode_copy(first), decode_copy(second)) {
-            (Some(manifest), Some(twin)) if manifest == twin => {
-                Decoded::Good { manifest: Box::new(manifest), bad_copy: None }
-            }
+            (Some(manifest), Some(twin)) if manifest == twin => Decoded::Good {
+                manifest: Box::new(manifest),
+                bad_copy: None,
+            },
             (Some(_), Some(_)) => Decoded::Bad,
-            (Some(manifest), None) => Decoded::Good { manifest: Box::new(manifest), bad_copy: Some(to_u64(half)) },
-            (None, Some(manifest)) => Decoded::Good { manifest: Box::new(manifest), bad_copy: Some(0) },
+            (Some(manifest), None) => Decoded::Good {
+                manifest: Box::new(manifest),
+                bad_copy: Some(to_u64(half)),
+            },
+            (None, Some(manifest)) => Decoded::Good {
+                manifest: Box::new(manifest),
+                bad_copy: Some(0),
+            },
             (None, None) if first.starts_with(&MAGIC) || second.starts_with(&MAGIC) => Decoded::Bad,
             (None, None) => Decoded::NotAManifest,
         }

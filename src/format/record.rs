@@ -71,7 +71,10 @@ pub(crate) fn stream_bounds_key(stream_id: u64) -> Vec<u8> {
 }
 
 pub(crate) fn stream_record_key(stream_id: u64, index: u64) -> Vec<u8> {
-    with_space(SPACE_STREAM, &[&stream_id.to_be_bytes(), &[1], &index.to_be_bytes()])
+    with_space(
+        SPACE_STREAM,
+        &[&stream_id.to_be_bytes(), &[1], &index.to_be_bytes()],
+    )
 }
 
 /// The key of a loose block's hold on itself; with an owner, of that record's hold on the block.
@@ -93,11 +96,21 @@ fn with_space(space: u8, parts: &[&[u8]]) -> Vec<u8> {
 pub(crate) enum RecordKey<'a> {
     Kv(&'a [u8]),
     Memory(u64),
-    Tag { tag: &'a [u8], id: u64 },
+    Tag {
+        tag: &'a [u8],
+        id: u64,
+    },
     StreamName(&'a [u8]),
     StreamBounds(u64),
-    StreamRecord { stream_id: u64, index: u64 },
-    Block { chunk: u32, offset: u64, owner: &'a [u8] },
+    StreamRecord {
+        stream_id: u64,
+        index: u64,
+    },
+    Block {
+        chunk: u32,
+        offset: u64,
+        owner: &'a [u8],
+    },
 }
 
 impl<'a> RecordKey<'a> {
@@ -130,7 +143,14 @@ impl<'a> RecordKey<'a> {
             SPACE_BLOCK => {
                 let (chunk, rest) = rest.split_first_chunk::<4>()?;
                 let (offset, owner) = be_u64(rest)?;
-                (RecordKey::Block { chunk: u32::from_be_bytes(*chunk), offset, owner }, [].as_slice())
+                (
+                    RecordKey::Block {
+                        chunk: u32::from_be_bytes(*chunk),
+                        offset,
+                        owner,
+                    },
+                    [].as_slice(),
+                )
             }
             _ => return None,
         };
@@ -154,7 +174,8 @@ pub(crate) struct MemoryValue<'a> {
 
 impl<'a> MemoryValue<'a> {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(ADDRESS_BYTES + 8 + self.tags.iter().map(|tag| tag.len() + 2).sum::<usize>());
+        let mut out =
+            Vec::with_capacity(ADDRESS_BYTES + 8 + self.tags.iter().map(|tag| tag.len() + 2).sum::<usize>());
         out.extend_from_slice(&self.block.encode());
         out.extend_from_slice(&self.ordinal.to_le_bytes());
         out.extend_from_slice(&u32::try_from(self.tags.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -228,7 +249,10 @@ impl StreamBounds {
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<StreamBounds> {
         let mut reader = Reader::new(bytes);
-        let bounds = StreamBounds { first: reader.u64()?, next: reader.u64()? };
+        let bounds = StreamBounds {
+            first: reader.u64()?,
+            next: reader.u64()?,
+        };
         reader.is_empty().then_some(bounds)
     }
 
@@ -240,9 +264,9 @@ impl StreamBounds {
 /// The block that a value of this kind names, if it names one.
 pub(crate) fn block_of(kind: u8, value: &[u8]) -> Option<BlockAddress> {
     match kind {
-        kind::KV_BLOCK | kind::STREAM_RECORD => {
-            (to_u64(value.len()) == to_u64(ADDRESS_BYTES)).then(|| BlockAddress::decode(&mut Reader::new(value))).flatten()
-        }
+        kind::KV_BLOCK | kind::STREAM_RECORD => (to_u64(value.len()) == to_u64(ADDRESS_BYTES))
+            .then(|| BlockAddress::decode(&mut Reader::new(value)))
+            .flatten(),
         kind::MEMORY => MemoryValue::decode_head(value).map(|(block, _)| block),
         _ => None,
     }

@@ -42,7 +42,10 @@ pub(crate) trait BuildObserver {
 pub(crate) enum BuildStep {
     Working,
     /// A part is written and synced; its directory is not.
-    Part { meta: PartMeta, last_key: Vec<u8> },
+    Part {
+        meta: PartMeta,
+        last_key: Vec<u8>,
+    },
     Done,
 }
 
@@ -114,7 +117,11 @@ impl Builder {
     }
 
     /// Goes on for about `budget_bytes` of entries.
-    pub(crate) fn step(&mut self, budget_bytes: usize, observer: &mut dyn BuildObserver) -> Result<BuildStep> {
+    pub(crate) fn step(
+        &mut self,
+        budget_bytes: usize,
+        observer: &mut dyn BuildObserver,
+    ) -> Result<BuildStep> {
         if let Some(step) = self.close_step()? {
             return Ok(step);
         }
@@ -153,17 +160,27 @@ impl Builder {
 
     /// Keeps or drops the version that the source stands on; returns the bytes of its value.
     fn take_version(&mut self, observer: &mut dyn BuildObserver) -> Result<u64> {
-        let Some(entry) = self.source.entry() else { return Ok(0) };
+        let Some(entry) = self.source.entry() else {
+            return Ok(0);
+        };
         let value_len = to_u64(entry.value.len());
         let newer = self.last_seq.replace(entry.seq);
         // A version is seen by those snapshots that are at or above it and below every newer one.
         let seen = match newer {
             None => true,
             Some(newer) if newer == entry.seq => false,
-            Some(newer) => self.rules.snapshots.iter().any(|snapshot| entry.seq <= *snapshot && *snapshot < newer),
+            Some(newer) => self
+                .rules
+                .snapshots
+                .iter()
+                .any(|snapshot| entry.seq <= *snapshot && *snapshot < newer),
         };
         if seen && (entry.kind == TOMBSTONE || observer.keep(&entry)?) {
-            self.kept.push_back(Version { seq: entry.seq, kind: entry.kind, value: entry.value.to_vec() });
+            self.kept.push_back(Version {
+                seq: entry.seq,
+                kind: entry.kind,
+                value: entry.value.to_vec(),
+            });
         } else {
             observer.dropped(&entry);
         }
@@ -181,7 +198,12 @@ impl Builder {
         self.last_key.clone_from(&self.key);
         while let Some(version) = self.kept.pop_front() {
             let key = std::mem::take(&mut self.key);
-            let entry = Entry { key: &key, seq: version.seq, kind: version.kind, value: &version.value };
+            let entry = Entry {
+                key: &key,
+                seq: version.seq,
+                kind: version.kind,
+                value: &version.value,
+            };
             let added = self.output().and_then(|output| output.writer.add(&entry));
             self.key = key;
             added?;
@@ -192,16 +214,27 @@ impl Builder {
     fn output(&mut self) -> Result<&mut Output> {
         if self.output.is_none() {
             let number = self.next_file.fetch_add(1, Ordering::Relaxed);
-            let file = self.vfs.open(&self.directory.join(part_file_name(number)), OpenMode::CreateNew)?;
+            let file = self
+                .vfs
+                .open(&self.directory.join(part_file_name(number)), OpenMode::CreateNew)?;
             let writer = PartWriter::new(Arc::clone(&file), number);
-            self.output = Some(Output { number, file, writer, closing: None });
+            self.output = Some(Output {
+                number,
+                file,
+                writer,
+                closing: None,
+            });
         }
-        self.output.as_mut().ok_or_else(|| Error::internal("a build has no output"))
+        self.output
+            .as_mut()
+            .ok_or_else(|| Error::internal("a build has no output"))
     }
 
     /// One step of finishing the part that is full; `None` while there is none.
     fn close_step(&mut self) -> Result<Option<BuildStep>> {
-        let Some(output) = &mut self.output else { return Ok(None) };
+        let Some(output) = &mut self.output else {
+            return Ok(None);
+        };
         match output.closing.take() {
             None => Ok(None),
             Some(None) => {
@@ -214,7 +247,10 @@ impl Builder {
                     return Err(error);
                 }
                 self.output = None;
-                Ok(Some(BuildStep::Part { meta, last_key: self.last_key.clone() }))
+                Ok(Some(BuildStep::Part {
+                    meta,
+                    last_key: self.last_key.clone(),
+                }))
             }
         }
     }
@@ -223,7 +259,9 @@ impl Builder {
     pub(crate) fn abandon(self) {
         if let Some(output) = self.output {
             // What stays is cleared by the next opening.
-            let _ = self.vfs.unlink(&self.directory.join(part_file_name(output.number)));
+            let _ = self
+                .vfs
+                .unlink(&self.directory.join(part_file_name(output.number)));
         }
     }
 }

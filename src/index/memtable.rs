@@ -119,7 +119,8 @@ impl Memtable {
         hint.height = height;
         // A reader that doesn't see this yet starts its searches one level lower.
         self.height.fetch_max(height, Relaxed);
-        self.entries.store(self.entries.load(Relaxed).saturating_add(1), Relaxed);
+        self.entries
+            .store(self.entries.load(Relaxed).saturating_add(1), Relaxed);
         Ok(())
     }
 
@@ -135,7 +136,12 @@ impl Memtable {
         if record.key != key {
             return None;
         }
-        Some(Hit { seq: record.seq, kind: record.kind, value: record.value()?, region: record.arena })
+        Some(Hit {
+            seq: record.seq,
+            kind: record.kind,
+            value: record.value()?,
+            region: record.arena,
+        })
     }
 
     /// Memory in use: arenas as far as they were touched, nodes, tables.
@@ -150,7 +156,10 @@ impl Memtable {
 
     /// A cursor that is off the end until it seeks. It sees what is inserted meanwhile.
     pub(crate) fn cursor(self: &Arc<Self>) -> MemtableCursor {
-        MemtableCursor { memtable: Arc::clone(self), at: NIL }
+        MemtableCursor {
+            memtable: Arc::clone(self),
+            at: NIL,
+        }
     }
 
     /// The last node before the target and the first one not before it.
@@ -190,7 +199,10 @@ impl Memtable {
             return false;
         }
         if self.is_before(hint.node, self.node(hint.node), target) {
-            hint.previous.iter_mut().take(hint.height).for_each(|previous| *previous = hint.node);
+            hint.previous
+                .iter_mut()
+                .take(hint.height)
+                .for_each(|previous| *previous = hint.node);
         } else {
             // On higher levels the previous node is this one or an earlier one, so it's before the target as well.
             let [lowest, ..] = hint.previous;
@@ -221,7 +233,9 @@ impl Memtable {
     }
 
     fn is_before_by_record(&self, number: u32, node: Node<'_>, target: &Target<'_>) -> bool {
-        let Some(record) = self.record(node) else { return false };
+        let Some(record) = self.record(node) else {
+            return false;
+        };
         match record.key.cmp(target.key) {
             Order::Less => true,
             Order::Greater => false,
@@ -232,7 +246,9 @@ impl Memtable {
     /// The node whose words start at `number`.
     #[inline(always)]
     fn node(&self, number: u32) -> Node<'_> {
-        Node { words: self.words.from(number) }
+        Node {
+            words: self.words.from(number),
+        }
     }
 
     /// The same, unless the number is the link that leads nowhere.
@@ -244,7 +260,9 @@ impl Memtable {
     #[inline]
     fn record(&self, node: Node<'_>) -> Option<Record<'_>> {
         let place = node.place();
-        let [slot, ..] = self.arenas.from(place >> PLACE_OFFSET_BITS) else { return None };
+        let [slot, ..] = self.arenas.from(place >> PLACE_OFFSET_BITS) else {
+            return None;
+        };
         let arena = slot.get()?;
         let offset = u64::from(place & ((1 << PLACE_OFFSET_BITS) - 1)) * 8;
         let [seq, packed] = words_at(arena, offset)?;
@@ -258,7 +276,14 @@ impl Memtable {
         };
         let key_offset = offset.checked_add(header)?;
         let key = arena.bytes(key_offset, key_len)?;
-        Some(Record { arena, seq, kind, key, value_offset: key_offset.checked_add(key_len)?, value_len })
+        Some(Record {
+            arena,
+            seq,
+            kind,
+            key,
+            value_offset: key_offset.checked_add(key_len)?,
+            value_len,
+        })
     }
 
     /// Stores a record that nothing leads to yet; its place.
@@ -284,7 +309,12 @@ impl Memtable {
 
         let mut header = [0; WIDE_HEADER_BYTES as usize];
         let (packed_key, packed_value) = if wide { (WIDE, 0) } else { (key_len, value_len) };
-        let fields = [seq, u64::from(kind) | packed_key << 8 | packed_value << 32, key_len, value_len];
+        let fields = [
+            seq,
+            u64::from(kind) | packed_key << 8 | packed_value << 32,
+            key_len,
+            value_len,
+        ];
         for (to, field) in header.chunks_exact_mut(8).zip(fields) {
             to.copy_from_slice(&field.to_le_bytes());
         }
@@ -292,7 +322,9 @@ impl Memtable {
         let header = if wide { &header[..] } else { narrow };
         arena.store(offset, header).ok_or_else(outside)?;
         arena.store(offset + header_bytes, key).ok_or_else(outside)?;
-        arena.store(offset + header_bytes + key_len, value).ok_or_else(outside)?;
+        arena
+            .store(offset + header_bytes + key_len, value)
+            .ok_or_else(outside)?;
         let unit = u32::try_from(offset / 8).map_err(|_| outside())?;
         Ok(number << PLACE_OFFSET_BITS | unit)
     }
@@ -327,15 +359,19 @@ impl Memtable {
     /// An arena of at least `bytes`, none of them touched.
     fn new_arena(&self, writer: &mut Writer, bytes: u64) -> Result<(u32, &Arc<Region>)> {
         let number = writer.arenas;
-        let len = usize::try_from(bytes).map_err(|_| Error::too_large("an entry, for this machine's memory"))?;
+        let len =
+            usize::try_from(bytes).map_err(|_| Error::too_large("an entry, for this machine's memory"))?;
         if number >= MOST_ARENAS {
             return Err(memtable_full());
         }
         let table_bytes = self.arenas.ensure(number, OnceLock::new)?;
         let arena = Region::anonymous(len)?;
-        self.heap_bytes.fetch_add(table_bytes + to_u64(size_of::<Region>()), Relaxed);
+        self.heap_bytes
+            .fetch_add(table_bytes + to_u64(size_of::<Region>()), Relaxed);
         // A slot is set once: the writer never comes back to a number.
-        let [slot, ..] = self.arenas.from(number) else { return Err(memtable_full()) };
+        let [slot, ..] = self.arenas.from(number) else {
+            return Err(memtable_full());
+        };
         writer.arenas = number + 1;
         Ok((number, slot.get_or_init(|| arena)))
     }
@@ -419,7 +455,10 @@ impl MemtableCursor {
     /// O(log n): there are no links back.
     pub(crate) fn prev(&mut self) {
         if let Some(record) = self.record() {
-            let here = Target { node: self.at, ..Target::newest(record.key, record.seq) };
+            let here = Target {
+                node: self.at,
+                ..Target::newest(record.key, record.seq)
+            };
             (self.at, _) = self.memtable.find(&here);
         }
     }
@@ -427,7 +466,12 @@ impl MemtableCursor {
     /// None: off either end.
     pub(crate) fn entry(&self) -> Option<Entry<'_>> {
         let record = self.record()?;
-        Some(Entry { key: record.key, seq: record.seq, kind: record.kind, value: record.value()? })
+        Some(Entry {
+            key: record.key,
+            seq: record.seq,
+            kind: record.kind,
+            value: record.value()?,
+        })
     }
 
     /// What the entry's key and value lie in.
@@ -452,7 +496,12 @@ struct Target<'a> {
 impl<'a> Target<'a> {
     /// Before whatever has the same key and seq.
     fn newest(key: &'a [u8], seq: u64) -> Target<'a> {
-        Target { key, prefix: key_prefix(key), seq, node: u32::MAX }
+        Target {
+            key,
+            prefix: key_prefix(key),
+            seq,
+            node: u32::MAX,
+        }
     }
 }
 
@@ -482,12 +531,16 @@ impl Node<'_> {
 
     #[inline]
     fn place(self) -> u32 {
-        let [_, _, place, ..] = self.words else { return u32::MAX };
+        let [_, _, place, ..] = self.words else {
+            return u32::MAX;
+        };
         place.load(Relaxed)
     }
 
     fn fill(self, prefix: u64, place: u32) {
-        let [high, low, place_word, ..] = self.words else { return };
+        let [high, low, place_word, ..] = self.words else {
+            return;
+        };
         high.store((prefix >> 32) as u32, Relaxed);
         low.store((prefix & u64::from(u32::MAX)) as u32, Relaxed);
         place_word.store(place, Relaxed);
@@ -495,7 +548,9 @@ impl Node<'_> {
 
     #[inline(always)]
     fn link(self, level: usize) -> u32 {
-        self.words.get(LINKS + level).map_or(NIL, |word| word.load(Acquire))
+        self.words
+            .get(LINKS + level)
+            .map_or(NIL, |word| word.load(Acquire))
     }
 
     fn set_link(self, level: usize, to: u32, order: std::sync::atomic::Ordering) {
@@ -523,7 +578,10 @@ impl<'a> Record<'a> {
 #[inline]
 fn words_at(arena: &Region, offset: u64) -> Option<[u64; 2]> {
     let (low, high) = arena.bytes(offset, 16)?.split_at_checked(8)?;
-    Some([u64::from_le_bytes(*low.first_chunk()?), u64::from_le_bytes(*high.first_chunk()?)])
+    Some([
+        u64::from_le_bytes(*low.first_chunk()?),
+        u64::from_le_bytes(*high.first_chunk()?),
+    ])
 }
 
 /// What only the writer needs to know.
@@ -560,7 +618,11 @@ impl Writer {
             filled: 0,
             next_arena_bytes: FIRST_ARENA_BYTES,
             random: 0x9e37_79b9_7f4a_7c15,
-            hints: [Hint { node: NIL, height: 0, previous: [NIL; LEVELS] }; Writer::HINTS],
+            hints: [Hint {
+                node: NIL,
+                height: 0,
+                previous: [NIL; LEVELS],
+            }; Writer::HINTS],
         }
     }
 
@@ -596,7 +658,9 @@ struct Growing<T, const FIRST: u64, const BUCKETS: usize> {
 impl<T, const FIRST: u64, const BUCKETS: usize> Growing<T, FIRST, BUCKETS> {
     fn new() -> Self {
         const { assert!(FIRST.is_power_of_two()) };
-        Growing { buckets: std::array::from_fn(|_| OnceLock::new()) }
+        Growing {
+            buckets: std::array::from_fn(|_| OnceLock::new()),
+        }
     }
 
     /// Bucket, offset in it and its length.

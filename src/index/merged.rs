@@ -116,15 +116,23 @@ fn order(left: &Entry<'_>, right: &Entry<'_>) -> Ordering {
 impl Merged {
     /// Both lists newest first; memtables are newer than runs. Stands nowhere until the first seek.
     pub(crate) fn new(memtables: &[Arc<Memtable>], runs: &[Arc<Run>]) -> Merged {
-        let memtables = memtables.iter().map(|memtable| Source::Memtable(memtable.cursor()));
+        let memtables = memtables
+            .iter()
+            .map(|memtable| Source::Memtable(memtable.cursor()));
         let runs = runs.iter().map(|run| Source::Run(run.cursor()));
-        Merged { sources: memtables.chain(runs).collect(), current: None, direction: Direction::Forward }
+        Merged {
+            sources: memtables.chain(runs).collect(),
+            current: None,
+            direction: Direction::Forward,
+        }
     }
 
     /// To the first version at or behind (key, seq).
     pub(crate) fn seek(&mut self, key: &[u8], seq: u64) -> Result<()> {
         self.current = None;
-        self.sources.iter_mut().try_for_each(|source| source.seek(key, seq))?;
+        self.sources
+            .iter_mut()
+            .try_for_each(|source| source.seek(key, seq))?;
         self.settle(Direction::Forward);
         Ok(())
     }
@@ -132,7 +140,9 @@ impl Merged {
     /// To the last version of the last key below `key`.
     pub(crate) fn seek_before(&mut self, key: &[u8]) -> Result<()> {
         self.current = None;
-        self.sources.iter_mut().try_for_each(|source| source.seek_before(key))?;
+        self.sources
+            .iter_mut()
+            .try_for_each(|source| source.seek_before(key))?;
         self.settle(Direction::Backward);
         Ok(())
     }
@@ -153,7 +163,9 @@ impl Merged {
 
     /// One version on. Off the end it stays there until the next seek.
     pub(crate) fn next(&mut self) -> Result<()> {
-        let Some(current) = self.current else { return Ok(()) };
+        let Some(current) = self.current else {
+            return Ok(());
+        };
         if self.direction == Direction::Backward {
             self.turn(current, Direction::Forward)?;
         }
@@ -167,7 +179,9 @@ impl Merged {
 
     /// One version back. Off the start it stays there until the next seek.
     pub(crate) fn prev(&mut self) -> Result<()> {
-        let Some(current) = self.current else { return Ok(()) };
+        let Some(current) = self.current else {
+            return Ok(());
+        };
         if self.direction == Direction::Forward {
             self.turn(current, Direction::Backward)?;
         }
@@ -209,14 +223,20 @@ impl Merged {
 
     /// Brings every other source to the other side of the current entry.
     fn turn(&mut self, current: usize, to: Direction) -> Result<()> {
-        let Some((key, seq)) = self.entry().map(|entry| (entry.key.to_vec(), entry.seq)) else { return Ok(()) };
+        let Some((key, seq)) = self.entry().map(|entry| (entry.key.to_vec(), entry.seq)) else {
+            return Ok(());
+        };
         for (number, source) in self.sources.iter_mut().enumerate() {
             if number == current {
                 continue;
             }
             source.seek(&key, seq)?;
             // Equals in newer sources come before the current entry.
-            while number < current && source.entry().is_some_and(|entry| entry.key == key && entry.seq == seq) {
+            while number < current
+                && source
+                    .entry()
+                    .is_some_and(|entry| entry.key == key && entry.seq == seq)
+            {
                 source.next()?;
             }
             if to == Direction::Backward {

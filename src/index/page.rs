@@ -219,11 +219,17 @@ impl PageBuilder {
     }
 
     fn first_key(&self) -> &[u8] {
-        self.entries.first().and_then(|first| self.bytes.get(first.key_start..first.value_start)).unwrap_or_default()
+        self.entries
+            .first()
+            .and_then(|first| self.bytes.get(first.key_start..first.value_start))
+            .unwrap_or_default()
     }
 
     pub(crate) fn last_key(&self) -> &[u8] {
-        self.entries.last().and_then(|last| self.bytes.get(last.key_start..last.value_start)).unwrap_or_default()
+        self.entries
+            .last()
+            .and_then(|last| self.bytes.get(last.key_start..last.value_start))
+            .unwrap_or_default()
     }
 
     pub(crate) fn last_seq(&self) -> u64 {
@@ -232,7 +238,12 @@ impl PageBuilder {
 
     /// Bytes that the page takes at most as it stands, before it is rounded up to units.
     pub(crate) fn encoded_len(&self) -> usize {
-        encoded_len(self.entries.len(), self.prefix_len, self.key_bytes, self.bytes.len() - self.key_bytes)
+        encoded_len(
+            self.entries.len(),
+            self.prefix_len,
+            self.key_bytes,
+            self.bytes.len() - self.key_bytes,
+        )
     }
 
     /// Whether the page should take this entry as well, or be closed first.
@@ -266,7 +277,13 @@ impl PageBuilder {
         let value_start = self.bytes.len();
         self.bytes.extend_from_slice(entry.value);
         self.key_bytes += entry.key.len();
-        self.entries.push(Pending { seq: entry.seq, kind: entry.kind, key_start, value_start, end: self.bytes.len() });
+        self.entries.push(Pending {
+            seq: entry.seq,
+            kind: entry.kind,
+            key_start,
+            value_start,
+            end: self.bytes.len(),
+        });
     }
 
     /// Appends the finished page to `out` and empties the builder; returns its units. `each` is told of every key's
@@ -352,7 +369,10 @@ fn encoded_len(count: usize, prefix_len: usize, key_bytes: usize, value_bytes: u
 }
 
 pub(crate) fn common_prefix(left: &[u8], right: &[u8]) -> usize {
-    left.iter().zip(right).take_while(|(left, right)| left == right).count()
+    left.iter()
+        .zip(right)
+        .take_while(|(left, right)| left == right)
+        .count()
 }
 
 /// The shortest key above `below` and not above `key`, where `below < key`.

@@ -39,7 +39,13 @@ pub(crate) struct Part {
 impl Part {
     /// No I/O: the file is opened at first use.
     pub(crate) fn new(vfs: Arc<dyn Vfs>, path: PathBuf, meta: PartMeta, check_every_read: bool) -> Arc<Part> {
-        Arc::new(Part { map: OnceLock::new(), vfs, path, meta, check_every_read })
+        Arc::new(Part {
+            map: OnceLock::new(),
+            vfs,
+            path,
+            meta,
+            check_every_read,
+        })
     }
 
     pub(crate) fn meta(&self) -> &PartMeta {
@@ -65,7 +71,9 @@ impl Part {
                 }
                 let page = map.page(slot.unit)?;
                 let newest = PageEntry::decode(page.bytes, entry_place(slot.offset));
-                let newest = newest.filter(|_| page.header.level == 0).ok_or_else(|| map.malformed(slot.unit))?;
+                let newest = newest
+                    .filter(|_| page.header.level == 0)
+                    .ok_or_else(|| map.malformed(slot.unit))?;
                 if !is_of(map, &page, &newest, key)? {
                     continue;
                 }
@@ -115,7 +123,12 @@ impl Part {
 
     /// The same file, of which nothing was read yet.
     pub(crate) fn reopened(&self) -> Arc<Part> {
-        Part::new(Arc::clone(&self.vfs), self.path.clone(), self.meta.clone(), self.check_every_read)
+        Part::new(
+            Arc::clone(&self.vfs),
+            self.path.clone(),
+            self.meta.clone(),
+            self.check_every_read,
+        )
     }
 
     #[inline]
@@ -134,30 +147,47 @@ impl Part {
 
     /// A map of its own, of which nothing is known to be right.
     pub(crate) fn open_unshared(&self) -> Result<PartMap> {
-        let file = self.vfs.open(&self.path, OpenMode::Read).map_err(|error| match error {
-            Error::NotFound => corrupt(self.meta.file, 0, "the file is missing"),
-            Error::Io { os_code: libc::ENOENT, .. } => corrupt(self.meta.file, 0, "the file is missing"),
-            other => other,
-        })?;
+        let file = self
+            .vfs
+            .open(&self.path, OpenMode::Read)
+            .map_err(|error| match error {
+                Error::NotFound => corrupt(self.meta.file, 0, "the file is missing"),
+                Error::Io {
+                    os_code: libc::ENOENT,
+                    ..
+                } => corrupt(self.meta.file, 0, "the file is missing"),
+                other => other,
+            })?;
         PartMap::open(file.as_ref(), &self.meta, self.check_every_read)
     }
 }
 
 #[inline]
 fn hit<'a>(map: &'a PartMap, entry: &PageEntry<'a>) -> Hit<'a> {
-    Hit { seq: entry.seq, kind: entry.kind, value: entry.value, region: map.region() }
+    Hit {
+        seq: entry.seq,
+        kind: entry.kind,
+        value: entry.value,
+        region: map.region(),
+    }
 }
 
 #[inline]
 fn is_of(map: &PartMap, page: &Page<'_>, entry: &PageEntry<'_>, key: &[u8]) -> Result<bool> {
-    let prefix = page.header.prefix(page.bytes).ok_or_else(|| map.malformed(page.unit))?;
+    let prefix = page
+        .header
+        .prefix(page.bytes)
+        .ok_or_else(|| map.malformed(page.unit))?;
     Ok(key.strip_prefix(prefix) == Some(entry.suffix))
 }
 
 /// The version at or below `seq` of a key whose newest version, in `page`, is above it.
 #[cold]
 fn older<'a>(map: &'a PartMap, page: &Page<'a>, key: &[u8], seq: u64) -> Result<Option<Hit<'a>>> {
-    let (slot, _) = page.header.search(page.bytes, key, seq).ok_or_else(|| map.malformed(page.unit))?;
+    let (slot, _) = page
+        .header
+        .search(page.bytes, key, seq)
+        .ok_or_else(|| map.malformed(page.unit))?;
     if slot < page.header.count {
         return version_at(map, page, slot, key);
     }
@@ -167,7 +197,11 @@ fn older<'a>(map: &'a PartMap, page: &Page<'a>, key: &[u8], seq: u64) -> Result<
 
 /// The entry that a search for a version of `key` ended at, if it is one of `key`.
 fn version_at<'a>(map: &'a PartMap, page: &Page<'a>, slot: u16, key: &[u8]) -> Result<Option<Hit<'a>>> {
-    let next = if slot < page.header.count { Some((*page, slot)) } else { map.next_page(page)?.map(|page| (page, 0)) };
+    let next = if slot < page.header.count {
+        Some((*page, slot))
+    } else {
+        map.next_page(page)?.map(|page| (page, 0))
+    };
     let Some((page, slot)) = next else { return Ok(None) };
     let entry = map.entry(&page, slot)?;
     Ok(is_of(map, &page, &entry, key)?.then(|| hit(map, &entry)))

@@ -9,11 +9,7 @@ use super::{
     part_map::{Page, PartMap},
     Entry,
 };
-use crate::{
-    error::Result,
-    format::bytes::to_u64,
-    vfs::Region,
-};
+use crate::{error::Result, format::bytes::to_u64, vfs::Region};
 
 #[derive(Debug)]
 pub(crate) struct PartCursor {
@@ -37,7 +33,13 @@ impl PartCursor {
             part,
             valid: false,
             unit: 0,
-            header: PageHeader { level: 0, count: 0, units: 0, previous_units: 0, prefix_len: 0 },
+            header: PageHeader {
+                level: 0,
+                count: 0,
+                units: 0,
+                previous_units: 0,
+                prefix_len: 0,
+            },
             slot: 0,
             key: Vec::new(),
             seq: 0,
@@ -110,7 +112,12 @@ impl PartCursor {
             return None;
         }
         let value = self.region()?.bytes(self.value_offset, self.value_len)?;
-        Some(Entry { key: &self.key, seq: self.seq, kind: self.kind, value })
+        Some(Entry {
+            key: &self.key,
+            seq: self.seq,
+            kind: self.kind,
+            value,
+        })
     }
 
     /// What the value lies in.
@@ -128,8 +135,13 @@ impl PartCursor {
         self.valid = false;
         let part = Arc::clone(&self.part);
         let map = part.map()?;
-        let Some((page, slot)) = find(map)? else { return Ok(()) };
-        let prefix = page.header.prefix(page.bytes).filter(|_| slot < page.header.count && page.header.level == 0);
+        let Some((page, slot)) = find(map)? else {
+            return Ok(());
+        };
+        let prefix = page
+            .header
+            .prefix(page.bytes)
+            .filter(|_| slot < page.header.count && page.header.level == 0);
         let prefix = prefix.ok_or_else(|| map.malformed(page.unit))?;
         self.unit = page.unit;
         self.header = page.header;
@@ -145,7 +157,9 @@ impl PartCursor {
         let map = self.part.map()?;
         let start = unit_offset(self.unit);
         let page = map.region().bytes(start, unit_offset(self.header.units));
-        let entry = page.and_then(|page| self.header.entry(page, slot)).ok_or_else(|| map.malformed(self.unit))?;
+        let entry = page
+            .and_then(|page| self.header.entry(page, slot))
+            .ok_or_else(|| map.malformed(self.unit))?;
         self.key.truncate(usize::from(self.header.prefix_len));
         self.key.extend_from_slice(entry.suffix);
         self.slot = slot;

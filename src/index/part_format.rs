@@ -80,7 +80,11 @@ pub(crate) struct HashSlot {
 impl HashSlot {
     pub(crate) fn new(unit: u32, offset: u16, hash: u64) -> HashSlot {
         let [a, b, ..] = hash.to_le_bytes();
-        HashSlot { unit, offset, fingerprint: u16::from_le_bytes([a, b]) }
+        HashSlot {
+            unit,
+            offset,
+            fingerprint: u16::from_le_bytes([a, b]),
+        }
     }
 
     pub(crate) fn encode(self) -> u64 {
@@ -117,7 +121,10 @@ pub(crate) struct Footer {
 
 impl Footer {
     pub(crate) fn new(number: u64) -> Footer {
-        Footer { number, ..Footer::default() }
+        Footer {
+            number,
+            ..Footer::default()
+        }
     }
 
     /// The footer and its CRC.
@@ -126,7 +133,13 @@ impl Footer {
         let mut out = MAGIC.to_vec();
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&self.root_level.to_le_bytes());
-        for number in [self.number, self.entries, self.tombstones, self.keys, self.max_seq] {
+        for number in [
+            self.number,
+            self.entries,
+            self.tombstones,
+            self.keys,
+            self.max_seq,
+        ] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         for number in [
@@ -187,7 +200,8 @@ impl Footer {
             min_key,
             max_key,
         };
-        let buckets_fit = total_buckets(u64::from(home_buckets)) <= u64::from(hash_units) * to_u64(BUCKETS_PER_PAGE);
+        let buckets_fit =
+            total_buckets(u64::from(home_buckets)) <= u64::from(hash_units) * to_u64(BUCKETS_PER_PAGE);
         let all_there = footer.offset().checked_add(to_u64(bytes.len())) == Some(file_len);
         let sound = home_buckets > 0 && buckets_fit && all_there;
         (sound && root_unit < page_units && root_level < u32::from(HASH_LEVEL)).then_some(footer)

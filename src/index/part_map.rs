@@ -46,13 +46,22 @@ impl PartMap {
         let len = file.len()?;
         if len != meta.file_len {
             let at = len.min(meta.file_len);
-            return Err(corrupt(meta.file, at, "the file has another length than the manifest says"));
+            return Err(corrupt(
+                meta.file,
+                at,
+                "the file has another length than the manifest says",
+            ));
         }
         let region = file.map(len)?;
         let footer = read_footer(&region, meta)?;
         let units = to_usize(len / to_u64(UNIT_BYTES)).unwrap_or(0);
         let checked = (0..units.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        Ok(PartMap { region, checked, footer, check_every_read })
+        Ok(PartMap {
+            region,
+            checked,
+            footer,
+            check_every_read,
+        })
     }
 
     #[inline]
@@ -117,7 +126,11 @@ impl PartMap {
         if header.units == 0 || end > self.footer.page_units || header.level == HASH_LEVEL {
             return None;
         }
-        Some(Page { unit, header, bytes: self.region.bytes(offset, unit_offset(header.units))? })
+        Some(Page {
+            unit,
+            header,
+            bytes: self.region.bytes(offset, unit_offset(header.units))?,
+        })
     }
 
     /// The 64 bytes of a bucket of the hash index.
@@ -125,8 +138,11 @@ impl PartMap {
     pub(crate) fn bucket(&self, bucket: u64) -> Result<&[u8]> {
         let per_page = to_u64(BUCKETS_PER_PAGE);
         let page = bucket / per_page;
-        let unit = u32::try_from(page).ok().and_then(|page| self.footer.page_units.checked_add(page));
-        let unit = unit.ok_or_else(|| self.corrupt(self.footer.page_units, "a bucket beyond the hash index"))?;
+        let unit = u32::try_from(page)
+            .ok()
+            .and_then(|page| self.footer.page_units.checked_add(page));
+        let unit =
+            unit.ok_or_else(|| self.corrupt(self.footer.page_units, "a bucket beyond the hash index"))?;
         if !self.is_checked(unit) {
             self.check_hash_page(unit)?;
         }
@@ -171,7 +187,11 @@ impl PartMap {
     pub(crate) fn end_page(&self, last: bool) -> Result<Page<'_>> {
         let mut page = self.page(self.footer.root_unit)?;
         for level in (0..self.footer.root_level).rev() {
-            let slot = if last { page.header.count.saturating_sub(1) } else { 0 };
+            let slot = if last {
+                page.header.count.saturating_sub(1)
+            } else {
+                0
+            };
             page = self.child(&page, slot)?;
             if u32::from(page.header.level) != level {
                 return Err(self.corrupt(page.unit, "an index page of the wrong level"));
@@ -181,7 +201,9 @@ impl PartMap {
     }
 
     fn child(&self, page: &Page<'_>, slot: u16) -> Result<Page<'_>> {
-        let child = (slot < page.header.count).then(|| page.header.entry(page.bytes, slot)?.child()).flatten();
+        let child = (slot < page.header.count)
+            .then(|| page.header.entry(page.bytes, slot)?.child())
+            .flatten();
         // Children come before the page that leads to them.
         let child = child.filter(|child| *child < page.unit);
         self.page(child.ok_or_else(|| self.malformed(page.unit))?)
@@ -216,7 +238,9 @@ impl PartMap {
 
     #[inline]
     pub(crate) fn entry<'a>(&self, page: &Page<'a>, slot: u16) -> Result<PageEntry<'a>> {
-        page.header.entry(page.bytes, slot).ok_or_else(|| self.malformed(page.unit))
+        page.header
+            .entry(page.bytes, slot)
+            .ok_or_else(|| self.malformed(page.unit))
     }
 
     #[cold]
@@ -229,12 +253,16 @@ fn read_footer(region: &Region, meta: &PartMeta) -> Result<Footer> {
     let wrong = |what| corrupt(meta.file, meta.file_len.saturating_sub(to_u64(UNIT_BYTES)), what);
     let len = region.len();
     let tail = len.checked_sub(8).and_then(|at| region.bytes(at, 8));
-    let (units, crc) = tail.and_then(Footer::decode_tail).ok_or_else(|| wrong("the file is too short"))?;
+    let (units, crc) = tail
+        .and_then(Footer::decode_tail)
+        .ok_or_else(|| wrong("the file is too short"))?;
     if crc != meta.footer_crc {
         return Err(wrong("the footer is not the one that the manifest names"));
     }
     let footer_len = unit_offset(units);
-    let bytes = len.checked_sub(footer_len).and_then(|at| region.bytes(at, footer_len));
+    let bytes = len
+        .checked_sub(footer_len)
+        .and_then(|at| region.bytes(at, footer_len));
     let footer = bytes.and_then(|bytes| Footer::decode(bytes, len));
     let footer = footer.ok_or_else(|| wrong("the footer fails its check"))?;
     if footer.meta(len, crc) != *meta {

@@ -31,14 +31,20 @@ impl Part {
         let mut unit = 0;
         while unit < footer.page_units {
             let page = map.page(unit)?;
-            unit = unit.checked_add(page.header.units).ok_or_else(|| wrong(unit, "a page is too long"))?;
+            unit = unit
+                .checked_add(page.header.units)
+                .ok_or_else(|| wrong(unit, "a page is too long"))?;
         }
         for hash_unit in 0..footer.hash_units {
             map.bucket(u64::from(hash_unit) * to_u64(BUCKETS_PER_PAGE))?;
         }
         // What lies between the pages and the footer is made of pages, every one with its own check.
-        let last = map.region().bytes(unit_offset(footer.page_units), unit_offset(footer.hash_units));
-        let hash_pages = last.into_iter().flat_map(|bytes| bytes.chunks(super::page::UNIT_BYTES));
+        let last = map
+            .region()
+            .bytes(unit_offset(footer.page_units), unit_offset(footer.hash_units));
+        let hash_pages = last
+            .into_iter()
+            .flat_map(|bytes| bytes.chunks(super::page::UNIT_BYTES));
         for page in hash_pages {
             if PageHeader::decode(page).is_none_or(|header| header.level != HASH_LEVEL) {
                 return Err(wrong(footer.page_units, "this is no page of the hash index"));
@@ -55,7 +61,13 @@ impl Part {
         cursor.seek_first()?;
         let (mut entries, mut tombstones) = (0u64, 0u64);
         let mut previous: Option<(Vec<u8>, u64)> = None;
-        while let Some(Entry { key, seq, kind, value }) = cursor.entry() {
+        while let Some(Entry {
+            key,
+            seq,
+            kind,
+            value,
+        }) = cursor.entry()
+        {
             let first_of_key = match &previous {
                 None => true,
                 Some((last_key, last_seq)) => {

@@ -7,10 +7,13 @@
 use std::sync::Arc;
 
 use super::{
-    page::{hash_key, seal, separator, PageBuilder, PageHeader, PagePlace, HASH_LEVEL, MAX_SUFFIX_BYTES, UNIT_BYTES},
+    page::{
+        hash_key, seal, separator, PageBuilder, PageHeader, PagePlace, HASH_LEVEL, MAX_SUFFIX_BYTES,
+        UNIT_BYTES,
+    },
     part_format::{
-        home_bucket, home_buckets, total_buckets, Footer, HashSlot, BUCKETS_PER_PAGE, BUCKET_SLOTS, PROBE_BUCKETS,
-        SLOT_BYTES,
+        home_bucket, home_buckets, total_buckets, Footer, HashSlot, BUCKETS_PER_PAGE, BUCKET_SLOTS,
+        PROBE_BUCKETS, SLOT_BYTES,
     },
     Entry, TOMBSTONE,
 };
@@ -115,8 +118,11 @@ impl PartWriter {
     /// Size of the file if it were finished now: exact but for the last pages.
     pub(crate) fn bytes(&self) -> u64 {
         let open: usize = self.levels.iter().map(|level| level.page.encoded_len()).sum();
-        let hash = total_buckets(home_buckets(self.footer.keys)).saturating_mul(to_u64(BUCKET_SLOTS * SLOT_BYTES));
-        super::page::unit_offset(self.next_unit).saturating_add(to_u64(open)).saturating_add(hash)
+        let hash =
+            total_buckets(home_buckets(self.footer.keys)).saturating_mul(to_u64(BUCKET_SLOTS * SLOT_BYTES));
+        super::page::unit_offset(self.next_unit)
+            .saturating_add(to_u64(open))
+            .saturating_add(hash)
     }
 
     /// Bytes that have gone to the file so far.
@@ -130,7 +136,13 @@ impl PartWriter {
             Stage::Hash { table, .. } => table.capacity() * SLOT_BYTES,
             _ => 0,
         };
-        pages + to_u64(self.buffer.capacity() + self.hashes.capacity() * 4 + self.slots.capacity() * SLOT_BYTES + table)
+        pages
+            + to_u64(
+                self.buffer.capacity()
+                    + self.hashes.capacity() * 4
+                    + self.slots.capacity() * SLOT_BYTES
+                    + table,
+            )
     }
 
     /// Writes the rest. Not synced: that is up to the caller, for file and directory.
@@ -230,7 +242,12 @@ impl PartWriter {
             self.levels.push(Level::default());
         }
         let child = unit.to_le_bytes();
-        let entry = Entry { key: &fence_key, seq: fence_seq, kind: 0, value: &child };
+        let entry = Entry {
+            key: &fence_key,
+            seq: fence_seq,
+            kind: 0,
+            value: &child,
+        };
         // Two children at least, however long their keys, or the tree would have no root.
         let page = &self.levels.get(parent).ok_or_else(no_room)?.page;
         if page.count() >= 2 && !page.has_room(&entry) {
@@ -264,9 +281,15 @@ impl PartWriter {
         self.footer.hash_units =
             u32::try_from(total.div_ceil(to_u64(BUCKETS_PER_PAGE))).map_err(|_| no_room())?;
         let mut table = vec![0; to_usize(total).ok_or_else(no_room)?.saturating_mul(BUCKET_SLOTS)];
-        for (high, slot) in std::mem::take(&mut self.hashes).into_iter().zip(std::mem::take(&mut self.slots)) {
+        for (high, slot) in std::mem::take(&mut self.hashes)
+            .into_iter()
+            .zip(std::mem::take(&mut self.slots))
+        {
             let home = to_usize(home_bucket(high, self.footer.home_buckets)).ok_or_else(no_room)?;
-            let reach = table.iter_mut().skip(home * BUCKET_SLOTS).take(PROBE_BUCKETS * BUCKET_SLOTS);
+            let reach = table
+                .iter_mut()
+                .skip(home * BUCKET_SLOTS)
+                .take(PROBE_BUCKETS * BUCKET_SLOTS);
             if let Some(free) = reach.into_iter().find(|place| **place == 0) {
                 *free = slot;
             }
@@ -297,7 +320,14 @@ fn high_half(hash: u64) -> u32 {
 fn encode_hash_page(part_number: u64, unit: u32, slots: &[u64], out: &mut Vec<u8>) -> Result<()> {
     let start = out.len();
     let count = u16::try_from(slots.len() / BUCKET_SLOTS).map_err(|_| no_room())?;
-    PageHeader { level: HASH_LEVEL, count, units: 1, previous_units: 0, prefix_len: 0 }.encode_into(out);
+    PageHeader {
+        level: HASH_LEVEL,
+        count,
+        units: 1,
+        previous_units: 0,
+        prefix_len: 0,
+    }
+    .encode_into(out);
     out.resize(start + BUCKET_SLOTS * SLOT_BYTES, 0);
     for slot in slots {
         out.extend_from_slice(&slot.to_le_bytes());

@@ -22,8 +22,14 @@ pub(crate) struct MergePlan {
 
 /// The next merge, if one is worth it. `runs` are newest first. With `everything`, all of them.
 pub(crate) fn plan_merge(runs: &[Arc<Run>], everything: bool) -> Option<MergePlan> {
-    let facts: Vec<RunFacts> =
-        runs.iter().map(|run| RunFacts { id: run.id(), bytes: run.bytes(), merging_into: run.merging_into() }).collect();
+    let facts: Vec<RunFacts> = runs
+        .iter()
+        .map(|run| RunFacts {
+            id: run.id(),
+            bytes: run.bytes(),
+            merging_into: run.merging_into(),
+        })
+        .collect();
     plan(&facts, everything)
 }
 
@@ -36,14 +42,26 @@ struct RunFacts {
 
 fn plan(runs: &[RunFacts], everything: bool) -> Option<MergePlan> {
     if let Some(into) = runs.iter().find_map(|run| run.merging_into) {
-        let inputs: Vec<u64> = runs.iter().filter(|run| run.merging_into == Some(into)).map(|run| run.id).collect();
+        let inputs: Vec<u64> = runs
+            .iter()
+            .filter(|run| run.merging_into == Some(into))
+            .map(|run| run.id)
+            .collect();
         // Older than the inputs is whatever stands behind the last of them.
         let bottom = runs.last().is_some_and(|oldest| inputs.contains(&oldest.id));
-        return Some(MergePlan { inputs, into: Some(into), bottom });
+        return Some(MergePlan {
+            inputs,
+            into: Some(into),
+            bottom,
+        });
     }
     if everything {
         let inputs: Vec<u64> = runs.iter().map(|run| run.id).collect();
-        return (!inputs.is_empty()).then_some(MergePlan { inputs, into: None, bottom: true });
+        return (!inputs.is_empty()).then_some(MergePlan {
+            inputs,
+            into: None,
+            bottom: true,
+        });
     }
     // From the newest on, a tier takes in its neighbour while that is similar to what the tier has already.
     let mut start = 0;
@@ -59,7 +77,11 @@ fn plan(runs: &[RunFacts], everything: bool) -> Option<MergePlan> {
         }
         if end.saturating_sub(start) >= TIER_RUNS {
             let inputs = runs.get(start..end)?.iter().map(|run| run.id).collect();
-            return Some(MergePlan { inputs, into: None, bottom: end == runs.len() });
+            return Some(MergePlan {
+                inputs,
+                into: None,
+                bottom: end == runs.len(),
+            });
         }
         start = end;
     }
@@ -72,13 +94,28 @@ mod tests {
     use super::*;
 
     fn facts(bytes: &[u64]) -> Vec<RunFacts> {
-        bytes.iter().zip(1..).map(|(bytes, id)| RunFacts { id, bytes: *bytes, merging_into: None }).collect()
+        bytes
+            .iter()
+            .zip(1..)
+            .map(|(bytes, id)| RunFacts {
+                id,
+                bytes: *bytes,
+                merging_into: None,
+            })
+            .collect()
     }
 
     #[test]
     fn four_neighbours_of_similar_size_are_merged() {
         let plan = plan(&facts(&[10, 10, 11, 9, 1_000]), false).unwrap();
-        assert_eq!(plan, MergePlan { inputs: vec![1, 2, 3, 4], into: None, bottom: false });
+        assert_eq!(
+            plan,
+            MergePlan {
+                inputs: vec![1, 2, 3, 4],
+                into: None,
+                bottom: false
+            }
+        );
     }
 
     #[test]
@@ -91,17 +128,39 @@ mod tests {
         let mut runs: Vec<RunFacts> = Vec::new();
         let mut written = 0u64;
         for id in 1..=4_096 {
-            runs.insert(0, RunFacts { id, bytes: 1, merging_into: None });
+            runs.insert(
+                0,
+                RunFacts {
+                    id,
+                    bytes: 1,
+                    merging_into: None,
+                },
+            );
             while let Some(plan) = plan(&runs, false) {
-                let bytes = runs.iter().filter(|run| plan.inputs.contains(&run.id)).map(|run| run.bytes).sum();
+                let bytes = runs
+                    .iter()
+                    .filter(|run| plan.inputs.contains(&run.id))
+                    .map(|run| run.bytes)
+                    .sum();
                 written += bytes;
                 let place = runs.iter().position(|run| plan.inputs.contains(&run.id)).unwrap();
                 runs.retain(|run| !plan.inputs.contains(&run.id));
-                runs.insert(place, RunFacts { id: id + 10_000, bytes, merging_into: None });
+                runs.insert(
+                    place,
+                    RunFacts {
+                        id: id + 10_000,
+                        bytes,
+                        merging_into: None,
+                    },
+                );
             }
             assert!(runs.len() <= 24, "{} runs after {id} checkpoints", runs.len());
         }
-        assert!(written <= 4_096 * 12, "each entry was rewritten {} times", written / 4_096);
+        assert!(
+            written <= 4_096 * 12,
+            "each entry was rewritten {} times",
+            written / 4_096
+        );
     }
 
     #[test]
@@ -111,6 +170,13 @@ mod tests {
             run.merging_into = Some(9);
         }
         let plan = plan(&runs, false).unwrap();
-        assert_eq!(plan, MergePlan { inputs: vec![2, 3], into: Some(9), bottom: true });
+        assert_eq!(
+            plan,
+            MergePlan {
+                inputs: vec![2, 3],
+                into: Some(9),
+                bottom: true
+            }
+        );
     }
 }

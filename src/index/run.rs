@@ -16,8 +16,18 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn new(id: u64, parts: Vec<Arc<Part>>, above: Option<Vec<u8>>, merging_into: Option<u64>) -> Run {
-        Run { id, parts, above, merging_into }
+    pub(crate) fn new(
+        id: u64,
+        parts: Vec<Arc<Part>>,
+        above: Option<Vec<u8>>,
+        merging_into: Option<u64>,
+    ) -> Run {
+        Run {
+            id,
+            parts,
+            above,
+            merging_into,
+        }
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -73,11 +83,16 @@ impl Run {
 
     /// The first part whose last key is not below `key`.
     fn first_part_reaching(&self, key: &[u8]) -> usize {
-        self.parts.partition_point(|part| part.meta().max_key.as_slice() < key)
+        self.parts
+            .partition_point(|part| part.meta().max_key.as_slice() < key)
     }
 
     pub(crate) fn cursor(self: &Arc<Self>) -> RunCursor {
-        RunCursor { run: Arc::clone(self), part: 0, cursor: None }
+        RunCursor {
+            run: Arc::clone(self),
+            part: 0,
+            cursor: None,
+        }
     }
 }
 
@@ -115,7 +130,10 @@ impl RunCursor {
 
     /// To the last version of the last key below `key`.
     pub(crate) fn seek_before(&mut self, key: &[u8]) -> Result<()> {
-        let part = self.run.parts.partition_point(|part| part.meta().min_key.as_slice() < key);
+        let part = self
+            .run
+            .parts
+            .partition_point(|part| part.meta().min_key.as_slice() < key);
         let Some(part) = part.checked_sub(1) else {
             self.cursor = None;
             return Ok(());
@@ -150,7 +168,9 @@ impl RunCursor {
     }
 
     pub(crate) fn next(&mut self) -> Result<()> {
-        let Some(cursor) = &mut self.cursor else { return Ok(()) };
+        let Some(cursor) = &mut self.cursor else {
+            return Ok(());
+        };
         cursor.next()?;
         if cursor.entry().is_none() {
             self.seek_from(self.part.saturating_add(1), PartCursor::seek_first)?;
@@ -159,7 +179,9 @@ impl RunCursor {
     }
 
     pub(crate) fn prev(&mut self) -> Result<()> {
-        let Some(cursor) = &mut self.cursor else { return Ok(()) };
+        let Some(cursor) = &mut self.cursor else {
+            return Ok(());
+        };
         cursor.prev()?;
         if cursor.entry().is_none() {
             match self.part.checked_sub(1) {
@@ -194,9 +216,15 @@ impl RunCursor {
     /// Seeks in this part, or else goes to the start of the next one that has something.
     fn seek_from(&mut self, part: usize, seek: impl FnOnce(&mut PartCursor) -> Result<()>) -> Result<()> {
         self.open(part);
-        let Some(cursor) = &mut self.cursor else { return Ok(()) };
+        let Some(cursor) = &mut self.cursor else {
+            return Ok(());
+        };
         seek(cursor)?;
-        while self.cursor.as_ref().is_some_and(|cursor| cursor.entry().is_none()) {
+        while self
+            .cursor
+            .as_ref()
+            .is_some_and(|cursor| cursor.entry().is_none())
+        {
             self.open(self.part.saturating_add(1));
             if let Some(cursor) = &mut self.cursor {
                 cursor.seek_first()?;

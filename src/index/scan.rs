@@ -44,13 +44,32 @@ struct Held {
 
 impl Scan {
     /// Keys in `[lower, upper)`, or from `lower` on.
-    pub(crate) fn new(merged: Merged, lower: Vec<u8>, upper: Option<Vec<u8>>, seq: u64, reverse: bool) -> Scan {
-        Scan { merged, lower, upper, seq, reverse, state: State::Start, key: Vec::new(), held: None }
+    pub(crate) fn new(
+        merged: Merged,
+        lower: Vec<u8>,
+        upper: Option<Vec<u8>>,
+        seq: u64,
+        reverse: bool,
+    ) -> Scan {
+        Scan {
+            merged,
+            lower,
+            upper,
+            seq,
+            reverse,
+            state: State::Start,
+            key: Vec::new(),
+            held: None,
+        }
     }
 
     /// To the next key; false at the end, and from then on.
     pub(crate) fn next(&mut self) -> Result<bool> {
-        let outcome = if self.reverse { self.step_back() } else { self.step_on() };
+        let outcome = if self.reverse {
+            self.step_back()
+        } else {
+            self.step_on()
+        };
         if !matches!(outcome, Ok(true)) {
             self.state = State::End;
         }
@@ -68,7 +87,12 @@ impl Scan {
         }
         let held = self.held.as_ref()?;
         let value = held.region.bytes(held.offset, held.len)?;
-        Some(Entry { key: &self.key, seq: held.seq, kind: held.kind, value })
+        Some(Entry {
+            key: &self.key,
+            seq: held.seq,
+            kind: held.kind,
+            value,
+        })
     }
 
     /// What the value lies in.
@@ -85,7 +109,11 @@ impl Scan {
         if self.reverse {
             return Err(Error::internal("a scan that goes backwards can't seek"));
         }
-        let from = if key > self.lower.as_slice() { key } else { self.lower.as_slice() };
+        let from = if key > self.lower.as_slice() {
+            key
+        } else {
+            self.lower.as_slice()
+        };
         self.lower = from.to_vec();
         self.state = State::Start;
         Ok(())
@@ -101,7 +129,9 @@ impl Scan {
             State::Going => self.pass_key()?,
         }
         loop {
-            let Some(entry) = self.merged.entry() else { return Ok(false) };
+            let Some(entry) = self.merged.entry() else {
+                return Ok(false);
+            };
             if self.upper.as_deref().is_some_and(|upper| entry.key >= upper) {
                 return Ok(false);
             }
@@ -123,7 +153,11 @@ impl Scan {
         }
         loop {
             self.merged.next()?;
-            if self.merged.entry().is_none_or(|entry| entry.key != self.key.as_slice()) {
+            if self
+                .merged
+                .entry()
+                .is_none_or(|entry| entry.key != self.key.as_slice())
+            {
                 return Ok(());
             }
         }
@@ -143,14 +177,20 @@ impl Scan {
         }
         loop {
             self.held = None;
-            let Some(entry) = self.merged.entry() else { return Ok(false) };
+            let Some(entry) = self.merged.entry() else {
+                return Ok(false);
+            };
             if entry.key < self.lower.as_slice() {
                 return Ok(false);
             }
             self.key.clear();
             self.key.extend_from_slice(entry.key);
             // Versions come oldest first: the last one at or below the seq is the newest.
-            while let Some(entry) = self.merged.entry().filter(|entry| entry.key == self.key.as_slice()) {
+            while let Some(entry) = self
+                .merged
+                .entry()
+                .filter(|entry| entry.key == self.key.as_slice())
+            {
                 if entry.seq <= self.seq {
                     self.held = Some(hold(&self.merged, &entry)?);
                 }
@@ -168,6 +208,18 @@ fn hold(merged: &Merged, entry: &Entry<'_>) -> Result<Held> {
     let region = merged.region().ok_or_else(lost)?;
     let base = region.bytes(0, 0).ok_or_else(lost)?.as_ptr().addr();
     let len = to_u64(entry.value.len());
-    let offset = entry.value.as_ptr().addr().checked_sub(base).filter(|_| len > 0).unwrap_or(0);
-    Ok(Held { seq: entry.seq, kind: entry.kind, region: Arc::clone(region), offset: to_u64(offset), len })
+    let offset = entry
+        .value
+        .as_ptr()
+        .addr()
+        .checked_sub(base)
+        .filter(|_| len > 0)
+        .unwrap_or(0);
+    Ok(Held {
+        seq: entry.seq,
+        kind: entry.kind,
+        region: Arc::clone(region),
+        offset: to_u64(offset),
+        len,
+    })
 }

@@ -89,7 +89,13 @@ pub(crate) fn replay(
 ) -> Result<ReplayEnd> {
     let files = segment_files(vfs.as_ref(), directory)?;
     let highest_number = files.last().map_or(0, |(number, _)| *number);
-    let segments = open_segments(vfs.as_ref(), directory, &files, first_segment, start.position.segment)?;
+    let segments = open_segments(
+        vfs.as_ref(),
+        directory,
+        &files,
+        first_segment,
+        start.position.segment,
+    )?;
 
     let mut scratch = Vec::new();
     let mut position = start.position;
@@ -107,7 +113,8 @@ pub(crate) fn replay(
         if chain.expected > start.limit {
             break Behind::default();
         }
-        if let Some((segment, offset, checked)) = next_frame(&segments, uuid, &position, &chain, &mut scratch) {
+        if let Some((segment, offset, checked)) = next_frame(&segments, uuid, &position, &chain, &mut scratch)
+        {
             if let Some(frame) = frame_behind(segment.region(), offset, &checked, &mut scratch) {
                 apply(&frame, segment, offset)?;
                 if offset == 0 {
@@ -183,14 +190,24 @@ fn next_frame<'a>(
     scratch: &mut Vec<u8>,
 ) -> Option<(&'a Arc<Segment>, u64, CheckedHeader)> {
     let mut best: Option<(&Arc<Segment>, u64, CheckedHeader)> = None;
-    for segment in segments.iter().filter(|segment| segment.number() >= position.segment) {
-        let offset = if segment.number() == position.segment { position.offset } else { 0 };
+    for segment in segments
+        .iter()
+        .filter(|segment| segment.number() >= position.segment)
+    {
+        let offset = if segment.number() == position.segment {
+            position.offset
+        } else {
+            0
+        };
         let newest = best.as_ref().map_or(0, |(_, _, checked)| checked.header.epoch);
         match unchecked_header_at(segment.region(), offset) {
             Some((header, ..)) if chain.goes_on_with(&header) && header.epoch > newest => {}
             _ => continue,
         }
-        let seed = FrameSeed { uuid, segment: segment.number() };
+        let seed = FrameSeed {
+            uuid,
+            segment: segment.number(),
+        };
         if let Some(checked) = header_at(segment.region(), &seed, offset, scratch) {
             if chain.goes_on_with(&checked.header) {
                 best = Some((segment, offset, checked));
@@ -209,11 +226,26 @@ struct Behind {
 }
 
 /// What lies behind `position`, in its segment and in all later ones.
-fn gather(segments: &[Arc<Segment>], uuid: [u8; 16], position: &LogPosition, scratch: &mut Vec<u8>) -> Behind {
+fn gather(
+    segments: &[Arc<Segment>],
+    uuid: [u8; 16],
+    position: &LogPosition,
+    scratch: &mut Vec<u8>,
+) -> Behind {
     let mut behind = Behind::default();
-    for segment in segments.iter().filter(|segment| segment.number() >= position.segment) {
-        let from = if segment.number() == position.segment { position.offset } else { 0 };
-        let seed = FrameSeed { uuid, segment: segment.number() };
+    for segment in segments
+        .iter()
+        .filter(|segment| segment.number() >= position.segment)
+    {
+        let from = if segment.number() == position.segment {
+            position.offset
+        } else {
+            0
+        };
+        let seed = FrameSeed {
+            uuid,
+            segment: segment.number(),
+        };
         let found: Evidence = look_on(segment.region(), &seed, from, scratch);
         behind.durable_seq = behind.durable_seq.max(found.durable_seq);
         behind.newest_seq = behind.newest_seq.max(found.newest_seq);
@@ -225,7 +257,9 @@ fn gather(segments: &[Arc<Segment>], uuid: [u8; 16], position: &LogPosition, scr
 
 /// Bytes that a frame of seq `expected` takes that begins at the position and isn't whole.
 fn begun_at(segments: &[Arc<Segment>], position: &LogPosition, expected: u64) -> Option<u64> {
-    let segment = segments.iter().find(|segment| segment.number() == position.segment)?;
+    let segment = segments
+        .iter()
+        .find(|segment| segment.number() == position.segment)?;
     let (header, _, frame_len) = unchecked_header_at(segment.region(), position.offset)?;
     let room = segment.size().saturating_sub(position.offset);
     (header.seq == expected).then(|| frame_len.clamp(to_u64(HEADER_BYTES), room.max(to_u64(HEADER_BYTES))))
@@ -260,12 +294,23 @@ fn damage(
         );
     }
     if claimed_seq >= expected {
-        return corrupt(format!("commit {expected} had been durable, but isn't there"), expected, claimed_seq);
+        return corrupt(
+            format!("commit {expected} had been durable, but isn't there"),
+            expected,
+            claimed_seq,
+        );
     }
     // The file was as long as it is to be before its first frame, and it is kept as long as a manifest names it.
-    let size = segments.iter().find(|segment| segment.number() == position.segment).map(|segment| segment.size());
+    let size = segments
+        .iter()
+        .find(|segment| segment.number() == position.segment)
+        .map(|segment| segment.size());
     if position.offset > size.unwrap_or(0) {
-        let what = if size.is_some() { "the segment was cut short" } else { "the segment file is missing" };
+        let what = if size.is_some() {
+            "the segment was cut short"
+        } else {
+            "the segment file is missing"
+        };
         return corrupt(what.to_owned(), 0, 0);
     }
     None

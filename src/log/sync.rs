@@ -64,7 +64,9 @@ impl GroupSync {
         if state.poisoned.is_none() {
             state.poisoned = Some(match error {
                 Error::Poisoned { .. } => error,
-                error => Error::Poisoned { what: error.to_string().into() },
+                error => Error::Poisoned {
+                    what: error.to_string().into(),
+                },
             });
             self.is_poisoned.store(true, Ordering::Release);
         }
@@ -81,7 +83,12 @@ impl GroupSync {
 
     /// Returns once `durable() >= seq`. Leads a sync if none is under way: `sync` gives the seq that is durable then,
     /// and its failure poisons. The time-out bounds only the wait for others.
-    pub(crate) fn wait(&self, seq: u64, timeout: Option<Duration>, sync: &dyn Fn() -> Result<u64>) -> Result<()> {
+    pub(crate) fn wait(
+        &self,
+        seq: u64,
+        timeout: Option<Duration>,
+        sync: &dyn Fn() -> Result<u64>,
+    ) -> Result<()> {
         if self.durable() >= seq {
             return Ok(());
         }
@@ -105,19 +112,27 @@ impl GroupSync {
                     if left.is_zero() {
                         return Err(Error::Timeout);
                     }
-                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                    self.changed
+                        .wait_timeout(state, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
                 }
             };
         }
         state.led = true;
         drop(state);
 
-        let mut lead = Lead { group: self, outcome: Err(Error::internal("a sync panicked")) };
+        let mut lead = Lead {
+            group: self,
+            outcome: Err(Error::internal("a sync panicked")),
+        };
         lead.outcome = sync();
         let outcome = lead.outcome.clone();
         drop(lead);
         if outcome? < seq {
-            return Err(Error::internal("a sync covered less than what was published before it"));
+            return Err(Error::internal(
+                "a sync covered less than what was published before it",
+            ));
         }
         Ok(())
     }

@@ -89,7 +89,9 @@ impl Batch {
         }
         // Limits show when a command is added: on a copy of nothing first, so that this batch stays what it was.
         let mut trial = Batch::new();
-        commands.iter().try_for_each(|command| trial.add_loaded(command))?;
+        commands
+            .iter()
+            .try_for_each(|command| trial.add_loaded(command))?;
         if self.count() == 0 {
             self.draft = trial.draft;
             return Ok(());
@@ -147,15 +149,20 @@ impl Store {
     /// Returns the record's index.
     pub fn stream_append(&self, name: &[u8], data: &[u8]) -> Result<u64> {
         let batch = self.commit_one(|batch| batch.append_stream(name, Data::Bytes(data)))?;
-        batch.result(0)?.0.ok_or_else(|| Error::internal("an appended record has no index"))
+        batch
+            .result(0)?
+            .0
+            .ok_or_else(|| Error::internal("an appended record has no index"))
     }
 
     pub fn stream_trim(&self, name: &[u8], before: u64) -> Result<()> {
-        self.commit_one(|batch| batch.trim_stream(name, before)).map(|_| ())
+        self.commit_one(|batch| batch.trim_stream(name, before))
+            .map(|_| ())
     }
 
     pub fn memory_append(&self, id: u64, tags: &Tags, data: &[u8]) -> Result<()> {
-        self.commit_one(|batch| batch.append_memory(id, tags, Data::Bytes(data))).map(|_| ())
+        self.commit_one(|batch| batch.append_memory(id, tags, Data::Bytes(data)))
+            .map(|_| ())
     }
 
     pub fn memory_delete(&self, id: u64) -> Result<()> {
@@ -165,7 +172,10 @@ impl Store {
     /// Commits a loose block and returns its address.
     pub fn block_append(&self, data: &[u8]) -> Result<BlockAddress> {
         let batch = self.commit_one(|batch| batch.append_block(data))?;
-        batch.result(0)?.1.ok_or_else(|| Error::internal("an appended block has no address"))
+        batch
+            .result(0)?
+            .1
+            .ok_or_else(|| Error::internal("an appended block has no address"))
     }
 
     pub fn block_free(&self, block: &BlockAddress) -> Result<()> {

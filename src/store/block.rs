@@ -21,7 +21,9 @@ impl Store {
         let state = self.engine.state();
         let slice = state.read_block(block, from, to_u64(buffer.len()))?;
         if slice.bytes().len() != buffer.len() {
-            return Err(Error::internal("a block's range has another length than was asked for"));
+            return Err(Error::internal(
+                "a block's range has another length than was asked for",
+            ));
         }
         buffer.copy_from_slice(slice.bytes());
         Ok(())

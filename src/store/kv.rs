@@ -29,7 +29,8 @@ impl Store {
     fn kv_hit<'a>(&self, state: &'a State, snapshot: Option<&Snapshot>, key: &[u8]) -> Result<Hit<'a>> {
         let seq = snapshot.map_or_else(|| self.engine.last_seq(), Snapshot::seq);
         let hit = state.get(Key::new(SPACE_KV, key).bytes(), seq)?;
-        hit.filter(|hit| hit.kind != kind::TOMBSTONE).ok_or(Error::NotFound)
+        hit.filter(|hit| hit.kind != kind::TOMBSTONE)
+            .ok_or(Error::NotFound)
     }
 
     /// The value, in place.
@@ -39,7 +40,10 @@ impl Store {
         let hit = self.kv_hit(&state, snapshot, key)?;
         match record::block_of(hit.kind, hit.value) {
             None => View::of_hit(&self.engine, &hit),
-            Some(block) => Ok(View::of_block(&self.engine, &state.read_block(&block, 0, block.len)?)),
+            Some(block) => Ok(View::of_block(
+                &self.engine,
+                &state.read_block(&block, 0, block.len)?,
+            )),
         }
     }
 
@@ -50,7 +54,10 @@ impl Store {
         let hit = self.kv_hit(&state, snapshot, key)?;
         match record::block_of(hit.kind, hit.value) {
             None => Ok(copy_front(hit.value, buffer)),
-            Some(block) => Ok(copy_front(state.read_block(&block, 0, block.len)?.bytes(), buffer)),
+            Some(block) => Ok(copy_front(
+                state.read_block(&block, 0, block.len)?.bytes(),
+                buffer,
+            )),
         }
     }
 
@@ -77,10 +84,20 @@ impl Store {
     }
 
     /// Keys in `[start, end)`; an empty bound is none.
-    pub fn kv_scan(&self, snapshot: Option<&Snapshot>, start: &[u8], end: &[u8], reverse: bool) -> Result<KvIter> {
+    pub fn kv_scan(
+        &self,
+        snapshot: Option<&Snapshot>,
+        start: &[u8],
+        end: &[u8],
+        reverse: bool,
+    ) -> Result<KvIter> {
         self.check_open()?;
         let view = view_of(&self.engine, snapshot);
-        let upper = if end.is_empty() { vec![SPACE_KV + 1] } else { record::kv_key(end) };
+        let upper = if end.is_empty() {
+            vec![SPACE_KV + 1]
+        } else {
+            record::kv_key(end)
+        };
         let scan = view.scan(record::kv_key(start), Some(upper), reverse);
         Ok(KvIter::new(&self.engine, view, scan))
     }
@@ -116,11 +133,20 @@ pub struct KvIter {
 
 impl KvIter {
     fn new(engine: &Arc<Engine>, view: engine::View, scan: Scan) -> KvIter {
-        KvIter { engine: Arc::clone(engine), view, scan, ahead: false, block: None }
+        KvIter {
+            engine: Arc::clone(engine),
+            view,
+            scan,
+            ahead: false,
+            block: None,
+        }
     }
 
     /// To the next pair; false: there is none.
-    #[expect(clippy::should_implement_trait, reason = "it can fail, and lends what it finds")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it can fail, and lends what it finds"
+    )]
     pub fn next(&mut self) -> Result<bool> {
         let found = self.look_ahead()?;
         self.ahead = false;
@@ -147,7 +173,10 @@ impl KvIter {
 
     /// Of the current pair; good until the next call.
     pub fn key(&self) -> &[u8] {
-        self.scan.entry().and_then(|entry| entry.key.get(1..)).unwrap_or_default()
+        self.scan
+            .entry()
+            .and_then(|entry| entry.key.get(1..))
+            .unwrap_or_default()
     }
 
     /// Of the current pair; good until the next call.
@@ -187,19 +216,29 @@ pub(super) struct Filler<'a> {
 
 impl<'a> Filler<'a> {
     pub(super) fn new(buffer: &'a mut [u8]) -> Filler<'a> {
-        Filler { buffer, len: 0, count: 0, needed: 0 }
+        Filler {
+            buffer,
+            len: 0,
+            count: 0,
+            needed: 0,
+        }
     }
 
     /// False, and nothing put, if the record doesn't fit any more.
     pub(super) fn put(&mut self, pieces: &[&[u8]]) -> bool {
         let total: usize = pieces.iter().map(|piece| piece.len()).sum();
-        let place = self.len.checked_add(total).and_then(|end| self.buffer.get_mut(self.len..end));
+        let place = self
+            .len
+            .checked_add(total)
+            .and_then(|end| self.buffer.get_mut(self.len..end));
         let Some(mut place) = place else {
             self.needed = total;
             return false;
         };
         for piece in pieces {
-            let Some((front, rest)) = place.split_at_mut_checked(piece.len()) else { return false };
+            let Some((front, rest)) = place.split_at_mut_checked(piece.len()) else {
+                return false;
+            };
             front.copy_from_slice(piece);
             place = rest;
         }
@@ -213,7 +252,10 @@ impl<'a> Filler<'a> {
         match (self.count, more) {
             (0, true) => Filled::TooSmall { needed: self.needed },
             (0, false) => Filled::End,
-            _ => Filled::Records { len: self.len, count: self.count },
+            _ => Filled::Records {
+                len: self.len,
+                count: self.count,
+            },
         }
     }
 }

@@ -45,26 +45,39 @@ pub struct LogReader {
 
 impl LogReader {
     pub(super) fn new(engine: &Arc<Engine>, seq: u64, epoch: u64) -> Result<LogReader> {
-        Ok(LogReader { engine: Arc::clone(engine), follower: engine.follow(seq, epoch)?, commit: None, block: None })
+        Ok(LogReader {
+            engine: Arc::clone(engine),
+            follower: engine.follow(seq, epoch)?,
+            commit: None,
+            block: None,
+        })
     }
 
     /// The next command, waiting up to `timeout` for a new commit. `Timeout`: none came; `NotFound`: the log was
     /// released past the reader.
-    #[expect(clippy::should_implement_trait, reason = "it can fail, waits, and lends what it finds")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it can fail, waits, and lends what it finds"
+    )]
     pub fn next(&mut self, timeout: Duration) -> Result<LogCommand<'_>> {
         check_open(&self.engine)?;
         if self.commit.as_ref().is_none_or(FollowedCommit::is_over) {
             self.commit = None;
             self.commit = Some(self.follower.next(timeout)?);
         }
-        let commit = self.commit.as_mut().ok_or_else(|| Error::internal("a log reader has no commit"))?;
+        let commit = self
+            .commit
+            .as_mut()
+            .ok_or_else(|| Error::internal("a log reader has no commit"))?;
         self.block = None;
         if let Some(block) = commit.peek_block()? {
             // Large and named blocks did not come with the frame.
             let view = self.engine.view();
             self.block = Some(View::of_block(&self.engine, &view.block(&block)?));
         }
-        let told = commit.step()?.ok_or_else(|| Error::internal("a commit without commands"))?;
+        let told = commit
+            .step()?
+            .ok_or_else(|| Error::internal("a commit without commands"))?;
         let bytes = match &self.block {
             Some(view) => view.bytes(),
             None => told.bytes.unwrap_or_default(),
@@ -74,9 +87,25 @@ impl LogReader {
 }
 
 fn tell<'a>(told: FollowedCommand<'a>, bytes: &'a [u8]) -> LogCommand<'a> {
-    let FollowedCommand { seq, epoch, last, step, .. } = told;
+    let FollowedCommand {
+        seq,
+        epoch,
+        last,
+        step,
+        ..
+    } = told;
     let (stream, block) = (step.stream, step.block);
-    let mut told = LogCommand { seq, epoch, kind: 0, last, id: 0, block, key: &[], value: bytes, tags: Vec::new() };
+    let mut told = LogCommand {
+        seq,
+        epoch,
+        kind: 0,
+        last,
+        id: 0,
+        block,
+        key: &[],
+        value: bytes,
+        tags: Vec::new(),
+    };
     match step.command {
         Command::AppendBlock { .. } => told.kind = 1,
         Command::FreeBlock { block } => {
@@ -111,7 +140,9 @@ fn tell<'a>(told: FollowedCommand<'a>, bytes: &'a [u8]) -> LogCommand<'a> {
         Command::TrimStream { name, before } => {
             told.kind = 8;
             told.key = name.0;
-            told.id = stream.filter(|stream| stream.stream_id != 0).map_or(before, |stream| stream.first);
+            told.id = stream
+                .filter(|stream| stream.stream_id != 0)
+                .map_or(before, |stream| stream.first);
         }
     }
     told

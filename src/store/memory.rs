@@ -52,7 +52,11 @@ impl Store {
     ) -> Result<MemoryIter> {
         self.check_open()?;
         let view = view_of(&self.engine, snapshot);
-        let lists = |tags: &Tags| tags.iter().map(|tag| IdList::of_tag(&view, tag)).collect::<Vec<IdList>>();
+        let lists = |tags: &Tags| {
+            tags.iter()
+                .map(|tag| IdList::of_tag(&view, tag))
+                .collect::<Vec<IdList>>()
+        };
         let mut every = lists(all);
         let either = lists(any);
         if every.is_empty() && either.is_empty() {
@@ -95,7 +99,12 @@ impl IdList {
     }
 
     fn new(view: &engine::View, prefix: Vec<u8>) -> IdList {
-        IdList { scan: view.scan_prefix(prefix.clone(), false), prefix, current: None, ended: false }
+        IdList {
+            scan: view.scan_prefix(prefix.clone(), false),
+            prefix,
+            current: None,
+            ended: false,
+        }
     }
 
     /// The first id at or above `id`.
@@ -104,7 +113,9 @@ impl IdList {
             return Ok(self.current);
         }
         // The next one is often the one; a search costs as much as a few steps.
-        let adjacent = self.current.is_some_and(|current| current.checked_add(1) == Some(id));
+        let adjacent = self
+            .current
+            .is_some_and(|current| current.checked_add(1) == Some(id));
         if !adjacent {
             let mut key = self.prefix.clone();
             key.extend_from_slice(&id.to_be_bytes());
@@ -142,7 +153,10 @@ pub struct MemoryIter {
 
 impl MemoryIter {
     /// To the next memory; false: there is none.
-    #[expect(clippy::should_implement_trait, reason = "it can fail, and lends what it finds")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it can fail, and lends what it finds"
+    )]
     pub fn next(&mut self) -> Result<bool> {
         check_open(&self.engine)?;
         self.block = None;
@@ -193,7 +207,9 @@ impl MemoryIter {
 
     /// The memory's block, if its own tags meet the query.
     fn check(&self, id: u64) -> Result<Option<BlockAddress>> {
-        let Some(hit) = self.view.get(&record::memory_key(id))? else { return Ok(None) };
+        let Some(hit) = self.view.get(&record::memory_key(id))? else {
+            return Ok(None);
+        };
         let memory = MemoryValue::decode(hit.value).ok_or_else(malformed)?;
         // A memory's tags are in byte order, as sets are.
         let has = |tag: &str| memory.tags.binary_search(&tag).is_ok();

@@ -23,14 +23,14 @@ pub use self::{
     tags::Tags,
     view::View,
 };
-pub use crate::{
-    engine::{Check, Finding, LogMethod, Options, Recovery, Stats, Survive, Verdict},
-    format::block::BlockAddress,
-};
 use crate::{
     engine::Engine,
     error::{Error, Result},
     vfs::{OsVfs, Vfs},
+};
+pub use crate::{
+    engine::{Check, Finding, LogMethod, Options, Recovery, Stats, Survive, Verdict},
+    format::block::BlockAddress,
 };
 
 /// An open store. Every method may be called from any thread at once. Dropping it closes it; [`Store::close`] tells
@@ -47,7 +47,9 @@ impl Store {
     }
 
     pub(crate) fn open_on(vfs: Arc<dyn Vfs>, path: &Path, options: &Options) -> Result<Store> {
-        Ok(Store { engine: Engine::open(vfs, path, options)? })
+        Ok(Store {
+            engine: Engine::open(vfs, path, options)?,
+        })
     }
 
     /// Checkpoints and lets go of the files. Snapshots, iterators and log readers answer `InvalidArgument` from then
@@ -96,7 +98,8 @@ impl Store {
 
     /// Upkeep for about `budget`, at least one step; whether work is left.
     pub fn maintain(&self, budget: Duration) -> Result<bool> {
-        self.engine.maintain(u64::try_from(budget.as_micros()).unwrap_or(u64::MAX))
+        self.engine
+            .maintain(u64::try_from(budget.as_micros()).unwrap_or(u64::MAX))
     }
 
     /// Lets a read-only store see what was committed since; the newest commit it sees now.
@@ -145,7 +148,9 @@ impl Store {
 
     /// Oldest commit that is still in the log; the next one to come where it is empty.
     pub fn log_first_seq(&self) -> u64 {
-        self.engine.first_log_seq().unwrap_or_else(|_| self.last_seq().saturating_add(1))
+        self.engine
+            .first_log_seq()
+            .unwrap_or_else(|_| self.last_seq().saturating_add(1))
     }
 
     /// Commits from `seq` on. `NotFound` if the log doesn't reach back to it, `Conflict` if the commit before it is of
@@ -197,8 +202,16 @@ impl Key {
     const SHORT: usize = 128;
 
     fn new(space: u8, rest: &[u8]) -> Key {
-        let mut key = Key { short: [0; Key::SHORT], len: rest.len().saturating_add(1), long: Vec::new() };
-        match key.short.get_mut(..rest.len().saturating_add(1)).and_then(<[u8]>::split_first_mut) {
+        let mut key = Key {
+            short: [0; Key::SHORT],
+            len: rest.len().saturating_add(1),
+            long: Vec::new(),
+        };
+        match key
+            .short
+            .get_mut(..rest.len().saturating_add(1))
+            .and_then(<[u8]>::split_first_mut)
+        {
             Some((first, place)) => {
                 *first = space;
                 place.copy_from_slice(rest);

@@ -24,7 +24,15 @@ struct Found {
 
 fn find(view: &engine::View, name: &[u8]) -> Result<Found> {
     match StreamState::read(view, name)? {
-        StreamState::There { stream_id, first, next } => Ok(Found { stream_id, first, next }),
+        StreamState::There {
+            stream_id,
+            first,
+            next,
+        } => Ok(Found {
+            stream_id,
+            first,
+            next,
+        }),
         StreamState::Missing => Err(Error::NotFound),
     }
 }
@@ -47,7 +55,8 @@ impl Store {
         }
         let hit = view.get(&record::stream_record_key(found.stream_id, index))?;
         let block = hit.and_then(|hit| record::block_of(hit.kind, hit.value));
-        let block = block.ok_or_else(|| Error::corrupt("index", 0, "a record within its stream's bounds is missing"))?;
+        let block = block
+            .ok_or_else(|| Error::corrupt("index", 0, "a record within its stream's bounds is missing"))?;
         Ok(View::of_block(&self.engine, &view.block(&block)?))
     }
 
@@ -59,7 +68,14 @@ impl Store {
         let lower = record::stream_record_key(found.stream_id, from.max(found.first).min(found.next));
         let upper = record::stream_record_key(found.stream_id, found.next);
         let scan = view.scan(lower, Some(upper), false);
-        Ok(StreamIter { engine: Arc::clone(&self.engine), view, scan, ahead: false, index: 0, record: None })
+        Ok(StreamIter {
+            engine: Arc::clone(&self.engine),
+            view,
+            scan,
+            ahead: false,
+            index: 0,
+            record: None,
+        })
     }
 
     /// Streams whose names start with `prefix`, in byte order.
@@ -67,7 +83,12 @@ impl Store {
         self.check_open()?;
         let view = view_of(&self.engine, snapshot);
         let scan = view.scan_prefix(record::stream_name_key(prefix), false);
-        Ok(StreamNames { engine: Arc::clone(&self.engine), view, scan, bounds: StreamBounds { first: 0, next: 0 } })
+        Ok(StreamNames {
+            engine: Arc::clone(&self.engine),
+            view,
+            scan,
+            bounds: StreamBounds { first: 0, next: 0 },
+        })
     }
 }
 
@@ -84,7 +105,10 @@ pub struct StreamIter {
 
 impl StreamIter {
     /// To the next record; false: there is none.
-    #[expect(clippy::should_implement_trait, reason = "it can fail, and lends what it finds")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it can fail, and lends what it finds"
+    )]
     pub fn next(&mut self) -> Result<bool> {
         let found = self.look_ahead()?;
         self.ahead = false;
@@ -148,7 +172,10 @@ pub struct StreamNames {
 
 impl StreamNames {
     /// To the next stream; false: there is none.
-    #[expect(clippy::should_implement_trait, reason = "it can fail, and lends what it finds")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it can fail, and lends what it finds"
+    )]
     pub fn next(&mut self) -> Result<bool> {
         check_open(&self.engine)?;
         if !self.scan.next()? {
@@ -157,14 +184,20 @@ impl StreamNames {
         let malformed = || Error::corrupt("index", 0, "a stream's entry makes no sense");
         let entry = self.scan.entry().ok_or_else(malformed)?;
         let stream_id = record::decode_stream_id(entry.value).ok_or_else(malformed)?;
-        let hit = self.view.get(&record::stream_bounds_key(stream_id))?.ok_or_else(malformed)?;
+        let hit = self
+            .view
+            .get(&record::stream_bounds_key(stream_id))?
+            .ok_or_else(malformed)?;
         self.bounds = StreamBounds::decode(hit.value).ok_or_else(malformed)?;
         Ok(true)
     }
 
     /// Good until the next call.
     pub fn name(&self) -> &[u8] {
-        self.scan.entry().and_then(|entry| entry.key.get(1..)).unwrap_or_default()
+        self.scan
+            .entry()
+            .and_then(|entry| entry.key.get(1..))
+            .unwrap_or_default()
     }
 
     pub fn first(&self) -> u64 {

@@ -28,7 +28,9 @@ impl Tags {
     /// Puts a tag into the set; one that is there already stays there once.
     pub fn add(&mut self, tag: &str) -> Result<()> {
         check_tag(tag)?;
-        let Err(place) = self.sorted.binary_search_by(|known| known.as_str().cmp(tag)) else { return Ok(()) };
+        let Err(place) = self.sorted.binary_search_by(|known| known.as_str().cmp(tag)) else {
+            return Ok(());
+        };
         if self.sorted.len() == MAX_TAGS {
             return Err(Error::too_large(format!("a set has at most {MAX_TAGS} tags")));
         }
@@ -45,7 +47,9 @@ impl Tags {
     }
 
     pub fn contains(&self, tag: &str) -> bool {
-        self.sorted.binary_search_by(|known| known.as_str().cmp(tag)).is_ok()
+        self.sorted
+            .binary_search_by(|known| known.as_str().cmp(tag))
+            .is_ok()
     }
 
     /// Tag number `index` in byte order.

@@ -23,7 +23,11 @@ pub struct View {
 impl View {
     pub(super) fn new(engine: &Engine, region: &Arc<Region>, offset: u64, len: u64) -> View {
         engine.view_handed_out(region);
-        View { region: Some(Arc::clone(region)), offset, len }
+        View {
+            region: Some(Arc::clone(region)),
+            offset,
+            len,
+        }
     }
 
     pub(super) fn of_block(engine: &Engine, slice: &BlockSlice<'_>) -> View {
@@ -38,7 +42,10 @@ impl View {
 
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
-        self.region.as_ref().and_then(|region| region.bytes(self.offset, self.len)).unwrap_or_default()
+        self.region
+            .as_ref()
+            .and_then(|region| region.bytes(self.offset, self.len))
+            .unwrap_or_default()
     }
 
     /// The one reference that keeps the bytes in place; to be given to `released` in the end.
@@ -48,7 +55,11 @@ impl View {
 
     /// Ends a view that `into_region` took apart.
     pub(crate) fn released(region: Arc<Region>) {
-        drop(View { region: Some(region), offset: 0, len: 0 });
+        drop(View {
+            region: Some(region),
+            offset: 0,
+            len: 0,
+        });
     }
 }
 
@@ -75,5 +86,10 @@ fn offset_in(region: &Region, bytes: &[u8]) -> Result<u64> {
     }
     let lost = || Error::internal("a value lies outside its region");
     let base = region.bytes(0, 0).ok_or_else(lost)?.as_ptr().addr();
-    bytes.as_ptr().addr().checked_sub(base).map(to_u64).ok_or_else(lost)
+    bytes
+        .as_ptr()
+        .addr()
+        .checked_sub(base)
+        .map(to_u64)
+        .ok_or_else(lost)
 }
