@@ -279,7 +279,7 @@ static void damage_to_durable_commits_is_an_error_until_salvaged(void)
             CHECK_IS(SARSEN_CORRUPT, sarsen_store_open(plan.path, options, &store, ERR));
             CHECK(store == NULL);
             CHECK(strncmp(check_last.file, "log/", 4) == 0);
-            CHECK(check_last.offset > 0);
+            CHECK(damaged == 1 || check_last.offset > 0); /* the first frame starts the segment */
             CHECK_NUMBER(check_last.first_seq, damaged);
             CHECK(check_last.last_seq >= damaged && check_last.last_seq <= 5);
             CHECK_NUMBER(check_tree_digest(plan.path), before);

@@ -16,3 +16,9 @@ pub use store::{
     Batch, BlockAddress, Check, Data, Filled, Finding, KvIter, LogCommand, LogMethod, LogReader, MemoryIter,
     Options, Recovery, Snapshot, Stats, Store, StreamIter, StreamNames, Survive, Tags, Verdict, View,
 };
+
+/// The simulated disk that the crash tests run on; no part of the library's promise.
+#[cfg(feature = "simulation")]
+pub mod simulation {
+    pub use crate::vfs::sim::{Fault, FaultKind, Operation, SimVfs};
+}

@@ -12,14 +12,23 @@ use std::{
 use super::{lock, Engine};
 use crate::error::{Error, Result};
 
+/// Of the thread, as debuggers show it.
+const NAME: &str = "sarsen";
+
 #[derive(Debug, Default)]
 pub(super) struct Background {
     /// Work was announced and not yet taken up: the writer's way out before it takes the lock.
     announced: AtomicBool,
-    stop: Mutex<bool>,
+    phase: Mutex<Phase>,
     changed: Condvar,
     thread: Mutex<Option<JoinHandle<()>>>,
     running: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Phase {
+    stop: bool,
+    working: bool,
 }
 
 impl Background {
@@ -29,35 +38,69 @@ impl Background {
             return;
         }
         if !self.announced.swap(true, Ordering::AcqRel) {
-            let _stop = lock(&self.stop);
-            self.changed.notify_one();
+            let phase = lock(&self.phase);
+            if !phase.working {
+                self.changed.notify_all();
+            }
         }
     }
 
     /// Waits for work; false: the store is being closed.
     fn wait(&self) -> bool {
-        let mut stop = lock(&self.stop);
+        let mut phase = lock(&self.phase);
         loop {
-            if *stop {
+            if phase.stop {
+                phase.working = false;
+                self.changed.notify_all();
                 return false;
             }
             if self.announced.swap(false, Ordering::AcqRel) {
+                phase.working = true;
                 return true;
             }
-            stop = self
-                .changed
-                .wait(stop)
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            if phase.working {
+                phase.working = false;
+                self.changed.notify_all();
+            }
+            phase = self.changed.wait(phase).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
     }
 
+    /// Tells threads that wait in `wait_for` that something was finished.
+    pub(super) fn finished_something(&self) {
+        if self.running.load(Ordering::Relaxed) {
+            let _phase = lock(&self.phase);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Lets the thread do what a commit needs: returns once `done`, or once the thread has no work left, which leaves
+    /// it to the caller. The same condition variable serves both directions.
+    pub(super) fn wait_for(&self, mut done: impl FnMut() -> bool) {
+        if !self.running.load(Ordering::Relaxed) || std::thread::current().name() == Some(NAME) {
+            return;
+        }
+        self.wake();
+        let mut phase = lock(&self.phase);
+        while !phase.stop && (phase.working || self.announced.load(Ordering::Acquire)) && !done() {
+            phase = self.changed.wait(phase).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+    }
+
+    /// The thread is about to end on its own.
+    fn gone(&self) {
+        lock(&self.phase).stop = true;
+        self.running.store(false, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
     fn stopping(&self) -> bool {
-        *lock(&self.stop)
+        lock(&self.phase).stop
     }
 
     /// Ends the thread after its current step. The thread itself may call this (it then ends on its own).
     pub(super) fn stop(&self) {
-        *lock(&self.stop) = true;
+        lock(&self.phase).stop = true;
         self.changed.notify_all();
         self.running.store(false, Ordering::Relaxed);
         if let Some(thread) = lock(&self.thread).take() {
@@ -77,7 +120,7 @@ impl Engine {
         let engine = Arc::clone(self);
         self.background.running.store(true, Ordering::Relaxed);
         let thread = std::thread::Builder::new()
-            .name("sarsen".to_owned())
+            .name(NAME.to_owned())
             .spawn(move || engine.run_background())
             .map_err(|error| Error::Io {
                 what: "the background thread can't be started; open with background = false".into(),
@@ -93,12 +136,13 @@ impl Engine {
             loop {
                 let step = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.upkeep_step()));
                 match step {
-                    Ok(Ok(true)) if !self.background.stopping() => {}
+                    Ok(Ok(true)) if !self.background.stopping() => self.background.finished_something(),
                     // Errors are kept where the next commit or maintain call meets them: a full disk by trying
                     // again, anything else as a poisoned store.
                     Ok(_) => break,
                     Err(_) => {
                         self.poison(&Error::internal("upkeep panicked"));
+                        self.background.gone();
                         self.run_notifications();
                         return;
                     }

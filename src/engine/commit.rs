@@ -173,7 +173,6 @@ impl Engine {
                 Attempt::NeedsStreams { names, cleared } => self.learn_streams(names, cleared)?,
             }
         };
-        draft.committed(assigned);
         self.followers.wake();
         if wake_upkeep {
             self.background.wake();
@@ -181,6 +180,7 @@ impl Engine {
         if survive == Survive::Power {
             self.wait_durable(seq, None)?;
         }
+        draft.committed(assigned);
         Ok(seq)
     }
 
@@ -415,6 +415,7 @@ impl Engine {
     }
 
     fn prepare_segment(&self, frame_len: u64) -> Result<()> {
+        self.background.wait_for(|| self.supply.ready(frame_len));
         while !self.supply.ready(frame_len) {
             if !self.supply.prepare(frame_len)? {
                 break;
@@ -426,7 +427,10 @@ impl Engine {
     /// Starts a new generation; where one waits for its checkpoint already, that is done first, here and now.
     fn make_room(&self) -> Result<()> {
         if lock(&self.append).frozen.is_some() {
-            self.stall(|| self.finish_checkpoint())?;
+            self.stall(|| {
+                self.background.wait_for(|| lock(&self.append).frozen.is_none());
+                self.finish_checkpoint()
+            })?;
         }
         if self.freeze() {
             self.background.wake();

@@ -25,6 +25,7 @@ use super::{
     manifest_file::{ManifestFile, MANIFEST_NAME, NEW_MANIFEST_NAME},
     readers::{Readers, Retired, READERS_NAME},
     recover::{recover, Recovered, Sources},
+    state::View,
     upkeep::{Upkeep, LEAST_DELETED},
     Counters, Engine, LogMethod, Options, Verdict,
 };
@@ -391,6 +392,16 @@ impl Engine {
         self.published.store(seq, Ordering::SeqCst);
         self.group.advance(recovered.recovery.proven_seq);
         Ok(seq)
+    }
+
+    /// What a read-only store would see after a refresh, without changing what it sees.
+    pub(crate) fn newest_view(&self) -> Result<View> {
+        let start_us = self.vfs.now_us();
+        let (_, recovered) = read_and_recover(&self.vfs, &self.root, &self.options, &self.readers, start_us)?;
+        Ok(View {
+            state: Arc::new(recovered.state),
+            seq: recovered.recovery.last_seq,
+        })
     }
 
     pub(super) fn log_directory(&self) -> PathBuf {

@@ -94,7 +94,11 @@ pub(super) fn recover(sources: &Sources<'_>, start_us: u64) -> Result<Recovered>
     let recovery = Recovery {
         verdict,
         last_seq: end.last_seq,
-        proven_seq: end.proven_seq.min(end.last_seq),
+        proven_seq: match &end.damage {
+            // What is missing had been durable, too.
+            Some(Error::Corrupt { last_seq, .. }) => end.proven_seq.max(*last_seq),
+            _ => end.proven_seq.min(end.last_seq),
+        },
         replayed_commits: replayed.commits,
         replayed_bytes: end.replayed_bytes,
         dropped_bytes: end.dropped_bytes,

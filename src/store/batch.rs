@@ -6,12 +6,15 @@ use crate::{
     error::{Error, Result},
     format::{
         block::BlockAddress,
-        bytes::Reader,
+        bytes::{to_u64, Reader},
         load::{Loaded, LoadedData},
     },
 };
 
 use super::{Store, Tags};
+
+/// No host builds more than this in memory; a length beyond it is a mistake.
+const MOST_ENCODED_BYTES: u64 = 64 << 30;
 
 /// Commands to be committed together, in order; later ones see earlier ones. A command that fails to be added leaves
 /// the batch as it was.
@@ -79,6 +82,9 @@ impl Batch {
 
     /// Adds many commands in the layout of `docs/FORMAT.md`, 'Batches'; all of them or, on failure, none.
     pub fn load(&mut self, encoded: &[u8]) -> Result<()> {
+        if to_u64(encoded.len()) > MOST_ENCODED_BYTES {
+            return Err(Error::too_large("an encoded batch is shorter than 64 GiB"));
+        }
         let mut commands = Vec::new();
         let mut reader = Reader::new(encoded);
         while !reader.is_empty() {

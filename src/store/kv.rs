@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{check_open, snapshot::view_of, Key, Snapshot, Store, View};
+use super::{check_key, check_open, snapshot::view_of, Key, Snapshot, Store, View};
 use crate::{
     engine::{self, Engine, State},
     error::{Error, Result},
@@ -27,16 +27,25 @@ pub enum Filled {
 impl Store {
     /// The live version of a key at a snapshot, or now.
     fn kv_hit<'a>(&self, state: &'a State, snapshot: Option<&Snapshot>, key: &[u8]) -> Result<Hit<'a>> {
+        check_key(key)?;
         let seq = snapshot.map_or_else(|| self.engine.last_seq(), Snapshot::seq);
         let hit = state.get(Key::new(SPACE_KV, key).bytes(), seq)?;
         hit.filter(|hit| hit.kind != kind::TOMBSTONE)
             .ok_or(Error::NotFound)
     }
 
+    /// The state that a read looks at, held without counting.
+    fn state_of(&self, snapshot: Option<&Snapshot>) -> arc_swap::Guard<Arc<State>> {
+        match snapshot.and_then(Snapshot::pinned) {
+            Some(view) => arc_swap::Guard::from_inner(Arc::clone(&view.state)),
+            None => self.engine.state(),
+        }
+    }
+
     /// The value, in place.
     pub fn kv_get(&self, snapshot: Option<&Snapshot>, key: &[u8]) -> Result<View> {
         self.check_open()?;
-        let state = self.engine.state();
+        let state = self.state_of(snapshot);
         let hit = self.kv_hit(&state, snapshot, key)?;
         match record::block_of(hit.kind, hit.value) {
             None => View::of_hit(&self.engine, &hit),
@@ -50,7 +59,7 @@ impl Store {
     /// Copies as much of the value as fits and returns its whole length.
     pub fn kv_read(&self, snapshot: Option<&Snapshot>, key: &[u8], buffer: &mut [u8]) -> Result<usize> {
         self.check_open()?;
-        let state = self.engine.state();
+        let state = self.state_of(snapshot);
         let hit = self.kv_hit(&state, snapshot, key)?;
         match record::block_of(hit.kind, hit.value) {
             None => Ok(copy_front(hit.value, buffer)),
@@ -71,7 +80,7 @@ impl Store {
         self.check_open()?;
         let view = view_of(&self.engine, snapshot);
         for (number, key) in keys.iter().enumerate() {
-            let found = view.get(Key::new(SPACE_KV, key).bytes()).and_then(|hit| {
+            let found = check_key(key).and_then(|()| view.get(Key::new(SPACE_KV, key).bytes())).and_then(|hit| {
                 let hit = hit.ok_or(Error::NotFound)?;
                 match record::block_of(hit.kind, hit.value) {
                     None => View::of_hit(&self.engine, &hit),
@@ -92,6 +101,8 @@ impl Store {
         reverse: bool,
     ) -> Result<KvIter> {
         self.check_open()?;
+        check_key(start)?;
+        check_key(end)?;
         let view = view_of(&self.engine, snapshot);
         let upper = if end.is_empty() {
             vec![SPACE_KV + 1]
@@ -105,6 +116,7 @@ impl Store {
     /// Keys that start with `prefix`.
     pub fn kv_prefix(&self, snapshot: Option<&Snapshot>, prefix: &[u8], reverse: bool) -> Result<KvIter> {
         self.check_open()?;
+        check_key(prefix)?;
         let view = view_of(&self.engine, snapshot);
         let scan = view.scan_prefix(record::kv_key(prefix), reverse);
         Ok(KvIter::new(&self.engine, view, scan))

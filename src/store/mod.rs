@@ -26,6 +26,7 @@ pub use self::{
 use crate::{
     engine::Engine,
     error::{Error, Result},
+    format::MAX_KEY_BYTES,
     vfs::{OsVfs, Vfs},
 };
 pub use crate::{
@@ -43,10 +44,16 @@ pub struct Store {
 impl Store {
     /// Opens, or creates, the store in the directory `path`. Recovery happens here and writes nothing.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Store> {
-        Store::open_on(Arc::new(OsVfs), path.as_ref(), options)
+        Store::open_with(Arc::new(OsVfs), path.as_ref(), options)
     }
 
-    pub(crate) fn open_on(vfs: Arc<dyn Vfs>, path: &Path, options: &Options) -> Result<Store> {
+    /// On a simulated disk.
+    #[cfg(feature = "simulation")]
+    pub fn open_on(disk: &crate::vfs::sim::SimVfs, path: &Path, options: &Options) -> Result<Store> {
+        Store::open_with(Arc::new(disk.clone()), path, options)
+    }
+
+    fn open_with(vfs: Arc<dyn Vfs>, path: &Path, options: &Options) -> Result<Store> {
         Ok(Store {
             engine: Engine::open(vfs, path, options)?,
         })
@@ -187,6 +194,14 @@ impl Drop for Store {
 fn check_open(engine: &Engine) -> Result<()> {
     if engine.is_closed() {
         return Err(Error::invalid("the store was closed"));
+    }
+    Ok(())
+}
+
+/// Refuses what no key or stream name can be.
+fn check_key(key: &[u8]) -> Result<()> {
+    if key.len() > MAX_KEY_BYTES {
+        return Err(Error::too_large(format!("keys and stream names have at most {MAX_KEY_BYTES} bytes")));
     }
     Ok(())
 }

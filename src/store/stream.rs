@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    check_open,
+    check_key, check_open,
     kv::{length_u32, Filled, Filler},
     snapshot::view_of,
     Snapshot, Store, View,
@@ -23,6 +23,7 @@ struct Found {
 }
 
 fn find(view: &engine::View, name: &[u8]) -> Result<Found> {
+    check_key(name)?;
     match StreamState::read(view, name)? {
         StreamState::There {
             stream_id,
@@ -81,6 +82,7 @@ impl Store {
     /// Streams whose names start with `prefix`, in byte order.
     pub fn stream_list(&self, snapshot: Option<&Snapshot>, prefix: &[u8]) -> Result<StreamNames> {
         self.check_open()?;
+        check_key(prefix)?;
         let view = view_of(&self.engine, snapshot);
         let scan = view.scan_prefix(record::stream_name_key(prefix), false);
         Ok(StreamNames {
