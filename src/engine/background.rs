@@ -136,7 +136,7 @@ impl Engine {
             loop {
                 let step = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.upkeep_step()));
                 match step {
-                    Ok(Ok(true)) if !self.background.stopping() => self.background.finished_something(),
+                    Ok(Ok(true)) if !self.background.stopping() => {}
                     // Errors are kept where the next commit or maintain call meets them: a full disk by trying
                     // again, anything else as a poisoned store.
                     Ok(_) => break,

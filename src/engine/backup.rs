@@ -87,19 +87,7 @@ impl Engine {
     }
 
     fn backup_held(&self, seq: u64, path: &Path) -> Result<()> {
-        if self.options.read_only {
-            if self
-                .state
-                .load()
-                .generations
-                .iter()
-                .any(|generation| !generation.is_empty())
-            {
-                return Err(Error::Conflict {
-                    what: "the store's log holds commits that only a writer can checkpoint; back it up from there".into(),
-                });
-            }
-        } else if serves_blocks_from_log(&self.view()) {
+        if !self.options.read_only && serves_blocks_from_log(&self.view()) {
             // Small blocks that are only in the log reach their chunks.
             self.checkpoint()?;
         }
@@ -113,7 +101,10 @@ impl Engine {
 
         let next_file = Arc::new(AtomicU64::new(1));
         let (parts, counts) = self.copy_index(&view, &path.join("index"), &next_file)?;
-        let chunks = self.copy_chunks(&view, &path.join("blocks"))?;
+        let mut chunks = self.copy_chunks(&view, &path.join("blocks"))?;
+        if self.options.read_only {
+            self.write_pending(&view, &path.join("blocks"), &mut chunks)?;
+        }
         for name in ["log", "blocks", "index"] {
             self.vfs.sync_directory(&path.join(name))?;
         }
@@ -178,6 +169,50 @@ impl Engine {
                 BuildStep::Done => return Ok((parts, only.counts)),
             }
         }
+    }
+
+    /// A reader can't have the log checkpointed: what it serves from there goes to the copied chunks directly.
+    fn write_pending(&self, view: &View, directory: &Path, chunks: &mut Vec<ChunkMeta>) -> Result<()> {
+        for generation in view.state.generations.iter().rev() {
+            let mut number = 0;
+            while let Some(image) = generation.pending.get(number) {
+                number = number.saturating_add(1);
+                if image.seq > view.seq {
+                    break;
+                }
+                let place = chunks.iter().position(|meta| meta.number == image.chunk);
+                let path = directory.join(crate::blocks::chunk_file_name(image.chunk, 0));
+                let (file, nonce) = match place.and_then(|place| chunks.get(place)) {
+                    Some(meta) => (self.vfs.open(&path, OpenMode::Write)?, meta.nonce),
+                    None => {
+                        let header = ChunkHeader { nonce: self.random_u64()?, number: image.chunk, rewrite: 0 };
+                        let file = self.vfs.open(&path, OpenMode::CreateNew)?;
+                        file.write_at(0, &header.encode())?;
+                        (file, header.nonce)
+                    }
+                };
+                let mut finished = Vec::new();
+                super::checkpoint::finish_image(self.uuid, nonce, image, &mut finished)?;
+                file.write_at(image.offset, &finished)?;
+                file.sync()?;
+                let end = image.offset.saturating_add(image.image_len);
+                match place.and_then(|place| chunks.get_mut(place)) {
+                    Some(meta) => meta.len = meta.len.max(end),
+                    None => chunks.push(ChunkMeta {
+                        number: image.chunk,
+                        rewrite: 0,
+                        nonce,
+                        large: false,
+                        len: end,
+                        table_offset: 0,
+                        last_seq: image.seq,
+                        dead_bytes: 0,
+                    }),
+                }
+            }
+        }
+        chunks.sort_by_key(|meta| meta.number);
+        Ok(())
     }
 
     /// Copies every chunk that is there, as the newest state has it: the snapshot's blocks are live in all of them.

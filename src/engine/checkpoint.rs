@@ -16,7 +16,7 @@ use super::{
     Engine,
 };
 use crate::{
-    blocks::{Chunk, ChunkOptions, ChunkSet},
+    blocks::{Chunk, ChunkOptions, ChunkSet, PendingImage},
     error::{Error, Result},
     format::{
         align8,
@@ -352,6 +352,7 @@ impl Checkpoint {
         engine.set_garbage_threshold();
         engine.unproven.store(false, Ordering::Release);
         lock(&engine.unproven_large).clear();
+        engine.background.finished_something();
         engine.group.advance(seq);
         for segment in released {
             engine.readers.retire(generation, Retired::Segment(segment));
@@ -360,6 +361,28 @@ impl Checkpoint {
         engine.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// A whole image as its chunk holds it, behind what `out` has.
+pub(super) fn finish_image(uuid: [u8; 16], nonce: u64, image: &PendingImage, out: &mut Vec<u8>) -> Result<()> {
+    let bad = || Error::internal("a frame in the log can't be read back");
+    let frame_len = (image.image_offset.saturating_sub(image.frame_offset)).saturating_add(image.image_len);
+    let bytes = image.region.bytes(image.frame_offset, frame_len).ok_or_else(bad)?;
+    let seed = FrameSeed { uuid, segment: image.segment };
+    let frame = Frame::decode(&seed, bytes).ok_or_else(bad)?;
+    let assigned = Assigned::decode(frame.assigned).ok_or_else(bad)?;
+    let mut steps = Steps::new(Contents {
+        command_count: frame.header.command_count,
+        commands: frame.commands,
+        image_len: frame.header.image_len,
+        assigned: &assigned,
+    });
+    while let Some(step) = steps.next()? {
+        if let Some((start, owner)) = &step.image {
+            append_block(out, nonce, image.offset, *start, owner, frame.image).ok_or_else(bad)?;
+        }
+    }
+    Ok(())
 }
 
 /// Puts one small block, as its chunk holds it, behind what the buffer has. `start` is the block's place in the

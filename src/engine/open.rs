@@ -38,7 +38,7 @@ use crate::{
     vfs::{EntryKind, File, ForkSentinel, OpenMode, Vfs},
 };
 
-const LOCK_NAME: &str = "LOCK";
+pub(super) const LOCK_NAME: &str = "LOCK";
 const LOG_NAME: &str = "log";
 const BLOCKS_NAME: &str = "blocks";
 const INDEX_NAME: &str = "index";
@@ -65,7 +65,7 @@ impl Engine {
         // What salvage finds may have holes that a writer would build upon.
         options.read_only |= options.salvage;
         match look_at(&vfs, root)? {
-            Found::Store => {}
+            Found::Store => check_directories(&vfs, root)?,
             Found::Nothing | Found::Empty if !options.create || options.read_only => {
                 return Err(Error::NotAStore {
                     what: format!(
@@ -76,7 +76,11 @@ impl Engine {
                 });
             }
             Found::Nothing => {
-                vfs.create_directory(root)?;
+                match vfs.create_directory(root) {
+                    // Somebody else creates it at this moment; the lock decides who goes on.
+                    Err(Error::Io { os_code: libc::EEXIST, .. }) => {}
+                    created => created?,
+                }
                 if let Some(parent) = root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                     vfs.sync_directory(parent)?;
                 }
@@ -491,11 +495,21 @@ fn is_left_by_creation(vfs: &Arc<dyn Vfs>, root: &Path, name: &OsStr, kind: Entr
     })
 }
 
+/// The store's own directories are no links to somewhere else.
+fn check_directories(vfs: &Arc<dyn Vfs>, root: &Path) -> Result<()> {
+    for name in [LOG_NAME, BLOCKS_NAME, INDEX_NAME] {
+        if vfs.entry_kind(&root.join(name))? != Some(EntryKind::Directory) {
+            return Err(Error::corrupt(name, 0, "this is not the directory that belongs here"));
+        }
+    }
+    Ok(())
+}
+
 fn take_lock(vfs: &Arc<dyn Vfs>, root: &Path) -> Result<Arc<dyn File>> {
     let path = root.join(LOCK_NAME);
-    let file = match vfs.entry_kind(&path)? {
-        Some(_) => vfs.open(&path, OpenMode::Write)?,
-        None => vfs.open(&path, OpenMode::CreateNew)?,
+    let file = match vfs.open(&path, OpenMode::CreateNew) {
+        Err(Error::Io { os_code: libc::EEXIST, .. }) => vfs.open(&path, OpenMode::Write)?,
+        created => created?,
     };
     if !file.try_lock_exclusive()? {
         return Err(Error::Locked {

@@ -64,7 +64,9 @@ impl Engine {
         if !wanted || self.supply.ready(0) {
             return Ok(false);
         }
-        self.supply.prepare(0)?;
+        if !self.supply.prepare(0)? {
+            self.background.finished_something();
+        }
         Ok(true)
     }
 

@@ -8,7 +8,7 @@ use super::{
     status::sarsen_status,
     view::sarsen_bytes,
 };
-use crate::{error::Error, store::Tags};
+use crate::{error::Error, format::MAX_TAG_BYTES, store::Tags};
 
 /// A set of tags: UTF-8 strings of 1 to 1,024 bytes, up to 1,024 of them. Belongs to the caller. One thread at a time
 /// while it is changed.
@@ -41,6 +41,9 @@ pub unsafe extern "C" fn sarsen_tags_add(
     tag_len: usize,
 ) -> sarsen_status {
     guard_status(|| {
+        if tag_len > MAX_TAG_BYTES {
+            return Err(Error::too_large(format!("a tag has at most {MAX_TAG_BYTES} bytes")));
+        }
         // SAFETY: a live set used by this thread alone and readable bytes, by this function's contract.
         let (tags, tag) = unsafe { (borrow_mut(tags)?, bytes(tag.cast(), tag_len, "tag")?) };
         tags.add(std::str::from_utf8(tag).map_err(|_| Error::invalid("the tag is not UTF-8"))?)
