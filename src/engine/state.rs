@@ -115,6 +115,18 @@ impl State {
         Ok(slice)
     }
 
+    /// A whole block that an entry of the index names: if it isn't there, that is damage.
+    pub(crate) fn read_owned_block(&self, address: &BlockAddress) -> Result<BlockSlice<'_>> {
+        self.read_block(address, 0, address.len).map_err(|error| match error {
+            Error::NotFound => Error::corrupt(
+                format!("blocks/{}", crate::blocks::chunk_file_name(address.chunk, 0)),
+                address.offset,
+                "a block that the index names is not there",
+            ),
+            error => error,
+        })
+    }
+
     /// Keeps what is mapped within the cap by giving up the maps of other chunks; slices keep theirs.
     fn unmap_others(&self, number: u32) {
         let mut mapped = self.mapped_bytes();
@@ -193,7 +205,7 @@ impl View {
     }
 
     pub(crate) fn block(&self, address: &BlockAddress) -> Result<BlockSlice<'_>> {
-        self.state.read_block(address, 0, address.len)
+        self.state.read_owned_block(address)
     }
 
     pub(crate) fn block_range(&self, address: &BlockAddress, from: u64, len: u64) -> Result<BlockSlice<'_>> {

@@ -100,8 +100,8 @@ pub unsafe extern "C" fn sarsen_error_os_code(error: *const sarsen_error) -> i32
 /// The file concerned, as a path within the store, good until the error is freed; NULL: none.
 #[no_mangle]
 pub unsafe extern "C" fn sarsen_error_file(error: *const sarsen_error) -> *const c_char {
-    // SAFETY: a live error or NULL, by this function's contract.
     guard_value(std::ptr::null(), || {
+        // SAFETY: a live error or NULL, by this function's contract.
         unsafe { borrow(error) }
             .map(|error| error.file.as_ref().map_or(std::ptr::null(), |file| file.as_ptr()))
     })

@@ -11,7 +11,7 @@
 use std::{path::Path, sync::Arc};
 
 use super::{
-    inspect::{frame_behind, header_at, look_on, unchecked_header_at, CheckedHeader, Evidence},
+    inspect::{frame_behind, header_at, look_on, unchecked_header_at, Evidence},
     segment::{segment_display_name, segment_files, Segment},
 };
 use crate::{
@@ -32,8 +32,6 @@ pub(crate) struct ReplayStart {
     pub(crate) checkpoint_seq: u64,
     pub(crate) epoch: u64,
     pub(crate) durable_seq: u64,
-    /// Commits above this one are left out, whatever the log has.
-    pub(crate) limit: u64,
 }
 
 /// How far the log goes, and what that is worth.
@@ -89,13 +87,7 @@ pub(crate) fn replay(
 ) -> Result<ReplayEnd> {
     let files = segment_files(vfs.as_ref(), directory)?;
     let highest_number = files.last().map_or(0, |(number, _)| *number);
-    let segments = open_segments(
-        vfs.as_ref(),
-        directory,
-        &files,
-        first_segment,
-        start.position.segment,
-    )?;
+    let segments = open_segments(vfs.as_ref(), directory, &files, first_segment, start.position.segment)?;
 
     let mut scratch = Vec::new();
     let mut position = start.position;
@@ -110,28 +102,22 @@ pub(crate) fn replay(
     // The seq at which the bytes behind the stop were already looked at.
     let mut looked_at = 0;
     let evidence = loop {
-        if chain.expected > start.limit {
-            break Behind::default();
-        }
-        if let Some((segment, offset, checked)) = next_frame(&segments, uuid, &position, &chain, &mut scratch)
-        {
-            if let Some(frame) = frame_behind(segment.region(), offset, &checked, &mut scratch) {
-                apply(&frame, segment, offset)?;
-                if offset == 0 {
-                    segment.set_first_seq(frame.header.seq);
-                }
-                claimed_seq = claimed_seq.max(frame.header.durable_seq);
-                replayed_bytes = replayed_bytes.saturating_add(checked.frame_len);
-                chain.expected = chain.expected.saturating_add(1);
-                chain.previous_crc = checked.crc;
-                chain.epoch = frame.header.epoch;
-                position = LogPosition {
-                    segment: segment.number(),
-                    offset: offset.saturating_add(checked.frame_len),
-                    previous_crc: checked.crc,
-                };
-                continue;
+        if let Some((segment, offset, frame)) = next_frame(&segments, uuid, &position, &chain, &mut scratch) {
+            apply(&frame, segment, offset)?;
+            if offset == 0 {
+                segment.set_first_seq(frame.header.seq);
             }
+            claimed_seq = claimed_seq.max(frame.header.durable_seq);
+            replayed_bytes = replayed_bytes.saturating_add(frame.frame_len());
+            chain.expected = chain.expected.saturating_add(1);
+            chain.previous_crc = frame.crc;
+            chain.epoch = frame.header.epoch;
+            position = LogPosition {
+                segment: segment.number(),
+                offset: offset.saturating_add(frame.frame_len()),
+                previous_crc: frame.crc,
+            };
+            continue;
         }
         let evidence = gather(&segments, uuid, &position, &mut scratch);
         if evidence.durable_seq.max(claimed_seq) < chain.expected || looked_at == chain.expected {
@@ -179,42 +165,25 @@ fn open_segments(
     Ok(segments)
 }
 
-/// The header that goes on with the chain: at the position, or at the start of a later segment. An opening starts a
-/// segment of its own, so the next one need not be the one with the next number. Where an opening went on behind a
-/// commit that an earlier one had gone on from as well, the later epoch counts: the other was never durable.
+/// The whole frame that goes on with the chain: at the position, or else at the start of a later segment. An opening
+/// starts a segment of its own, so the next one need not be the one with the next number; and the frame at the position
+/// may be one that an earlier crash tore, header intact and of the right seq, with the one that took its place elsewhere.
 fn next_frame<'a>(
     segments: &'a [Arc<Segment>],
     uuid: [u8; 16],
     position: &LogPosition,
     chain: &Chain,
     scratch: &mut Vec<u8>,
-) -> Option<(&'a Arc<Segment>, u64, CheckedHeader)> {
-    let mut best: Option<(&Arc<Segment>, u64, CheckedHeader)> = None;
-    for segment in segments
-        .iter()
-        .filter(|segment| segment.number() >= position.segment)
-    {
-        let offset = if segment.number() == position.segment {
-            position.offset
-        } else {
-            0
-        };
-        let newest = best.as_ref().map_or(0, |(_, _, checked)| checked.header.epoch);
-        match unchecked_header_at(segment.region(), offset) {
-            Some((header, ..)) if chain.goes_on_with(&header) && header.epoch > newest => {}
-            _ => continue,
+) -> Option<(&'a Arc<Segment>, u64, Frame<'a>)> {
+    segments.iter().filter(|segment| segment.number() >= position.segment).find_map(|segment| {
+        let offset = if segment.number() == position.segment { position.offset } else { 0 };
+        let seed = FrameSeed { uuid, segment: segment.number() };
+        let checked = header_at(segment.region(), &seed, offset, scratch)?;
+        if !chain.goes_on_with(&checked.header) {
+            return None;
         }
-        let seed = FrameSeed {
-            uuid,
-            segment: segment.number(),
-        };
-        if let Some(checked) = header_at(segment.region(), &seed, offset, scratch) {
-            if chain.goes_on_with(&checked.header) {
-                best = Some((segment, offset, checked));
-            }
-        }
-    }
-    best
+        frame_behind(segment.region(), offset, &checked, scratch).map(|frame| (segment, offset, frame))
+    })
 }
 
 #[derive(Debug, Default)]
@@ -226,26 +195,11 @@ struct Behind {
 }
 
 /// What lies behind `position`, in its segment and in all later ones.
-fn gather(
-    segments: &[Arc<Segment>],
-    uuid: [u8; 16],
-    position: &LogPosition,
-    scratch: &mut Vec<u8>,
-) -> Behind {
+fn gather(segments: &[Arc<Segment>], uuid: [u8; 16], position: &LogPosition, scratch: &mut Vec<u8>) -> Behind {
     let mut behind = Behind::default();
-    for segment in segments
-        .iter()
-        .filter(|segment| segment.number() >= position.segment)
-    {
-        let from = if segment.number() == position.segment {
-            position.offset
-        } else {
-            0
-        };
-        let seed = FrameSeed {
-            uuid,
-            segment: segment.number(),
-        };
+    for segment in segments.iter().filter(|segment| segment.number() >= position.segment) {
+        let from = if segment.number() == position.segment { position.offset } else { 0 };
+        let seed = FrameSeed { uuid, segment: segment.number() };
         let found: Evidence = look_on(segment.region(), &seed, from, scratch);
         behind.durable_seq = behind.durable_seq.max(found.durable_seq);
         behind.newest_seq = behind.newest_seq.max(found.newest_seq);
@@ -257,9 +211,7 @@ fn gather(
 
 /// Bytes that a frame of seq `expected` takes that begins at the position and isn't whole.
 fn begun_at(segments: &[Arc<Segment>], position: &LogPosition, expected: u64) -> Option<u64> {
-    let segment = segments
-        .iter()
-        .find(|segment| segment.number() == position.segment)?;
+    let segment = segments.iter().find(|segment| segment.number() == position.segment)?;
     let (header, _, frame_len) = unchecked_header_at(segment.region(), position.offset)?;
     let room = segment.size().saturating_sub(position.offset);
     (header.seq == expected).then(|| frame_len.clamp(to_u64(HEADER_BYTES), room.max(to_u64(HEADER_BYTES))))
@@ -294,23 +246,12 @@ fn damage(
         );
     }
     if claimed_seq >= expected {
-        return corrupt(
-            format!("commit {expected} had been durable, but isn't there"),
-            expected,
-            claimed_seq,
-        );
+        return corrupt(format!("commit {expected} had been durable, but isn't there"), expected, claimed_seq);
     }
     // The file was as long as it is to be before its first frame, and it is kept as long as a manifest names it.
-    let size = segments
-        .iter()
-        .find(|segment| segment.number() == position.segment)
-        .map(|segment| segment.size());
+    let size = segments.iter().find(|segment| segment.number() == position.segment).map(|segment| segment.size());
     if position.offset > size.unwrap_or(0) {
-        let what = if size.is_some() {
-            "the segment was cut short"
-        } else {
-            "the segment file is missing"
-        };
+        let what = if size.is_some() { "the segment was cut short" } else { "the segment file is missing" };
         return corrupt(what.to_owned(), 0, 0);
     }
     None

@@ -64,9 +64,7 @@ impl GroupSync {
         if state.poisoned.is_none() {
             state.poisoned = Some(match error {
                 Error::Poisoned { .. } => error,
-                error => Error::Poisoned {
-                    what: error.to_string().into(),
-                },
+                error => Error::Poisoned { what: error.to_string().into() },
             });
             self.is_poisoned.store(true, Ordering::Release);
         }
@@ -83,12 +81,7 @@ impl GroupSync {
 
     /// Returns once `durable() >= seq`. Leads a sync if none is under way: `sync` gives the seq that is durable then,
     /// and its failure poisons. The time-out bounds only the wait for others.
-    pub(crate) fn wait(
-        &self,
-        seq: u64,
-        timeout: Option<Duration>,
-        sync: &dyn Fn() -> Result<u64>,
-    ) -> Result<()> {
+    pub(crate) fn wait(&self, seq: u64, timeout: Option<Duration>, sync: &dyn Fn() -> Result<u64>) -> Result<()> {
         if self.durable() >= seq {
             return Ok(());
         }
@@ -112,27 +105,19 @@ impl GroupSync {
                     if left.is_zero() {
                         return Err(Error::Timeout);
                     }
-                    self.changed
-                        .wait_timeout(state, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
+                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }
         state.led = true;
         drop(state);
 
-        let mut lead = Lead {
-            group: self,
-            outcome: Err(Error::internal("a sync panicked")),
-        };
+        let mut lead = Lead { group: self, outcome: Err(Error::internal("a sync panicked")) };
         lead.outcome = sync();
         let outcome = lead.outcome.clone();
         drop(lead);
         if outcome? < seq {
-            return Err(Error::internal(
-                "a sync covered less than what was published before it",
-            ));
+            return Err(Error::internal("a sync covered less than what was published before it"));
         }
         Ok(())
     }
@@ -161,5 +146,143 @@ impl Drop for Lead<'_> {
         }
         drop(state);
         self.group.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{atomic::AtomicU32, mpsc, Arc},
+        thread,
+    };
+
+    use super::*;
+
+    fn io_error() -> Error {
+        Error::Io { what: "cannot sync".into(), file: None, os_code: 5 }
+    }
+
+    /// A group whose first leader is inside its sync until the sender speaks or is dropped.
+    fn with_leader_at_work(outcome: Result<u64>) -> (Arc<GroupSync>, mpsc::Sender<()>, thread::JoinHandle<Result<()>>) {
+        let group = Arc::new(GroupSync::new(0));
+        let (started, has_started) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel::<()>();
+        let leader = thread::spawn({
+            let group = Arc::clone(&group);
+            move || {
+                group.wait(1, None, &|| {
+                    started.send(()).unwrap();
+                    let _ = may_go_on.recv();
+                    outcome.clone()
+                })
+            }
+        });
+        has_started.recv().unwrap();
+        (group, go_on, leader)
+    }
+
+    #[test]
+    fn one_sync_serves_everybody_who_waits_for_what_it_covers() {
+        let (group, go_on, leader) = with_leader_at_work(Ok(5));
+        let syncs = Arc::new(AtomicU32::new(0));
+        let waiters: Vec<_> = (1..=5)
+            .map(|seq| {
+                let (group, syncs) = (Arc::clone(&group), Arc::clone(&syncs));
+                thread::spawn(move || {
+                    group.wait(seq, None, &|| {
+                        syncs.fetch_add(1, Ordering::Relaxed);
+                        Ok(seq)
+                    })
+                })
+            })
+            .collect();
+        go_on.send(()).unwrap();
+        leader.join().unwrap().unwrap();
+        for waiter in waiters {
+            waiter.join().unwrap().unwrap();
+        }
+        assert_eq!((group.durable(), syncs.load(Ordering::Relaxed)), (5, 0));
+    }
+
+    #[test]
+    fn whoever_a_sync_did_not_cover_leads_the_next_one() {
+        let (group, go_on, leader) = with_leader_at_work(Ok(5));
+        let waiters: Vec<_> = (6..=9)
+            .map(|seq| {
+                let group = Arc::clone(&group);
+                thread::spawn(move || group.wait(seq, None, &|| Ok(seq)))
+            })
+            .collect();
+        go_on.send(()).unwrap();
+        leader.join().unwrap().unwrap();
+        for waiter in waiters {
+            waiter.join().unwrap().unwrap();
+        }
+        assert_eq!(group.durable(), 9);
+    }
+
+    #[test]
+    fn a_failed_sync_poisons_everybody_now_and_later() {
+        let (group, go_on, leader) = with_leader_at_work(Err(io_error()));
+        let waiter = thread::spawn({
+            let group = Arc::clone(&group);
+            move || group.wait(1, None, &|| panic!("no second sync after one failed"))
+        });
+        go_on.send(()).unwrap();
+        assert_eq!(leader.join().unwrap(), Err(io_error()), "the leader learns the cause");
+        assert!(matches!(waiter.join().unwrap(), Err(Error::Poisoned { .. })));
+        assert!(matches!(group.wait(1, None, &|| Ok(1)), Err(Error::Poisoned { .. })));
+        assert!(matches!(group.poisoned(), Some(Error::Poisoned { .. })));
+        assert_eq!(group.durable(), 0);
+    }
+
+    #[test]
+    fn what_was_durable_before_the_poison_stays_so() {
+        let group = GroupSync::new(3);
+        group.poison(io_error());
+        group.poison(Error::Poisoned { what: "later".into() });
+        assert_eq!(group.wait(3, None, &|| Ok(3)), Ok(()));
+        match group.wait(4, None, &|| Ok(4)) {
+            Err(Error::Poisoned { what }) => assert!(what.contains("cannot sync"), "the first reason: {what}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_sync_poisons_and_wakes_the_others() {
+        let (group, go_on, leader) = with_leader_at_work(Ok(0));
+        let panicking = thread::spawn({
+            let group = Arc::clone(&group);
+            move || group.wait(2, None, &|| panic!("on purpose"))
+        });
+        go_on.send(()).unwrap();
+        assert!(matches!(leader.join().unwrap(), Err(Error::Internal { .. })), "a sync that covers too little");
+        assert!(panicking.join().is_err());
+        assert!(matches!(group.wait(1, None, &|| Ok(1)), Err(Error::Poisoned { .. })));
+    }
+
+    #[test]
+    fn a_time_out_bounds_the_wait_for_others_and_not_ones_own_sync() {
+        let (group, go_on, leader) = with_leader_at_work(Ok(1));
+        assert_eq!(group.wait(1, Some(Duration::from_millis(1)), &|| Ok(1)), Err(Error::Timeout));
+        drop(go_on);
+        leader.join().unwrap().unwrap();
+        assert_eq!(group.wait(2, Some(Duration::ZERO), &|| Ok(2)), Ok(()));
+        assert_eq!(group.wait(3, Some(Duration::MAX), &|| Ok(3)), Ok(()));
+    }
+
+    #[test]
+    fn a_checkpoint_that_makes_commits_durable_wakes_who_waits_for_them() {
+        let (group, go_on, leader) = with_leader_at_work(Ok(1));
+        let waiter = thread::spawn({
+            let group = Arc::clone(&group);
+            move || group.wait(7, None, &|| Ok(7))
+        });
+        group.advance(8);
+        waiter.join().unwrap().unwrap();
+        group.advance(2);
+        assert_eq!(group.durable(), 8);
+        drop(go_on);
+        leader.join().unwrap().unwrap();
     }
 }

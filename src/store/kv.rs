@@ -51,7 +51,7 @@ impl Store {
             None => View::of_hit(&self.engine, &hit),
             Some(block) => Ok(View::of_block(
                 &self.engine,
-                &state.read_block(&block, 0, block.len)?,
+                &state.read_owned_block(&block)?,
             )),
         }
     }
@@ -64,7 +64,7 @@ impl Store {
         match record::block_of(hit.kind, hit.value) {
             None => Ok(copy_front(hit.value, buffer)),
             Some(block) => Ok(copy_front(
-                state.read_block(&block, 0, block.len)?.bytes(),
+                state.read_owned_block(&block)?.bytes(),
                 buffer,
             )),
         }

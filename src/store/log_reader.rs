@@ -72,11 +72,11 @@ impl LogReader {
         self.block = None;
         if let Some(block) = commit.peek_block()? {
             // Large and named blocks did not come with the frame.
-            let view = match self.engine.view().block(&block) {
+            let view = match self.engine.view().block_range(&block, 0, block.len) {
                 Ok(slice) => View::of_block(&self.engine, &slice),
                 // A writer elsewhere has gone on since this store was opened: the block is in what it wrote since.
                 Err(Error::NotFound) if self.engine.options().read_only => {
-                    View::of_block(&self.engine, &self.engine.newest_view()?.block(&block)?)
+                    View::of_block(&self.engine, &self.engine.newest_view()?.block_range(&block, 0, block.len)?)
                 }
                 Err(error) => return Err(error),
             };

@@ -1,0 +1,207 @@
+//! Following the log from its files.
+
+use super::*;
+use crate::{
+    error::Error,
+    log::{first_seq, TailReader},
+};
+
+const FOREIGN: u64 = u64::MAX;
+
+fn reader(disk: &SimVfs, first_segment: u64, seq: u64, epoch: u64) -> Result<TailReader> {
+    TailReader::open(shared(disk), directory(), UUID, first_segment, seq, epoch)
+}
+
+fn next(reader: &mut TailReader, limit_seq: u64) -> Option<Commit> {
+    reader.poll(limit_seq).unwrap().map(|frame| {
+        assert_eq!(frame.assigned(), ASSIGNED);
+        Commit {
+            seq: frame.header().seq,
+            epoch: frame.header().epoch,
+            commands: frame.commands().to_vec(),
+            image: frame.image().to_vec(),
+        }
+    })
+}
+
+fn drain(reader: &mut TailReader, limit_seq: u64) -> Vec<Commit> {
+    std::iter::from_fn(|| next(reader, limit_seq)).collect()
+}
+
+#[test]
+fn a_reader_from_any_seq_gets_every_later_commit_in_order() {
+    let disk = disk(1);
+    let mut log = Log::create(&disk, LogWrite::Mapped, 16 << 10);
+    for number in 0..500 {
+        log.append(number % 90, number % 2 * 16, number % 3 == 0).unwrap();
+        if number % 100 == 99 {
+            log.sync().unwrap();
+        }
+    }
+    assert_eq!(first_seq(&shared(&disk), &directory(), UUID, 0).unwrap(), Some(1));
+    for seq in [1, 2, 77, 150, 333, 499, 500, 501] {
+        for limit in [500, FOREIGN] {
+            let mut reader = reader(&disk, 0, seq, u64::from(seq > 1)).unwrap();
+            assert_eq!(drain(&mut reader, limit), log.commits[seq as usize - 1..], "from {seq}");
+        }
+    }
+}
+
+#[test]
+fn a_reader_goes_no_further_than_what_is_published() {
+    let disk = disk(1);
+    let mut log = Log::create(&disk, LogWrite::Mapped, 16 << 10);
+    log.append_many(10);
+    let mut reader = reader(&disk, 0, 4, 0).unwrap();
+    assert_eq!(drain(&mut reader, 3), []);
+    assert_eq!(drain(&mut reader, 6), log.commits[3..6]);
+    assert_eq!(drain(&mut reader, 10), log.commits[6..]);
+}
+
+#[test]
+fn a_reader_follows_a_living_writer_across_segments_and_openings() {
+    let disk = disk(1);
+    let mut reader = reader(&disk, 0, 1, 0).unwrap();
+    assert!(reader.poll(FOREIGN).unwrap().is_none());
+    let mut log = Log::create(&disk, LogWrite::Mapped, 16 << 10);
+    let mut seen = Vec::new();
+    for round in 0..40 {
+        log.append_many(17);
+        seen.extend(drain(&mut reader, if round % 2 == 0 { FOREIGN } else { log.last_seq() }));
+        assert_eq!(seen, log.commits);
+        if round % 7 == 6 {
+            log = Log::open(&disk, log.manifest, 0, LogWrite::Mapped, 16 << 10).0;
+        }
+    }
+    assert!(log.appender.segments().len() > 5, "{:?}", log.appender.segments().len());
+}
+
+#[test]
+fn a_half_written_frame_is_not_there_yet() {
+    let disk = disk(1);
+    let mut log = Log::create(&disk, LogWrite::Mapped, 16 << 10);
+    log.append_many(2);
+    let last = log.append(300, 0, false).unwrap();
+    let path = directory().join(segment_file_name(1));
+    let mut bytes = vec![0; 64];
+    let at = last.offset + last.frame_len - 64;
+    disk.open(&path, OpenMode::Read).unwrap().read_at(at, &mut bytes).unwrap();
+    damage(&disk, 1, at, &[0; 64]);
+    let mut first = reader(&disk, 0, 1, 0).unwrap();
+    assert_eq!(drain(&mut first, FOREIGN), log.commits[..2]);
+    // One that only skips it doesn't get past it either.
+    let mut fourth = reader(&disk, 0, 4, 0).unwrap();
+    assert!(fourth.poll(FOREIGN).unwrap().is_none());
+    damage(&disk, 1, at, &bytes);
+    assert_eq!(drain(&mut first, FOREIGN), log.commits[2..]);
+    log.append_many(1);
+    assert_eq!(drain(&mut fourth, FOREIGN), log.commits[3..]);
+}
+
+#[test]
+fn a_reader_of_a_future_commit_waits_until_it_comes() {
+    let disk = disk(1);
+    let mut log = Log::create(&disk, LogWrite::Mapped, 16 << 10);
+    let mut reader = reader(&disk, 0, 200, 1).unwrap();
+    log.append_many(150);
+    assert!(reader.poll(FOREIGN).unwrap().is_none());
+    log.append_many(100);
+    assert_eq!(drain(&mut reader, FOREIGN), log.commits[199..]);
+}
+
+#[test]
+fn a_reader_that_the_log_was_released_past_gets_not_found() {
+    for (recycled, limit) in [(true, 0), (false, 0), (true, FOREIGN), (false, FOREIGN)] {
+        let disk = disk(1);
+        let mut log = Log::create(&disk, LogWrite::Mapped, 16 << 10);
+        log.append_many(100);
+        let mut late = reader(&disk, 0, 1, 0).unwrap();
+        assert_eq!(next(&mut late, FOREIGN).as_ref(), Some(&log.commits[0]));
+        let pin = (!recycled).then(|| log.appender.segments());
+        log.append_many(300);
+        log.checkpoint(0).unwrap();
+        // Recycling overwrites what the reader has mapped.
+        log.append_many(600);
+        let limit = limit.max(log.last_seq());
+        let mut seen = 1;
+        let error = loop {
+            match late.poll(limit) {
+                Ok(frame) => {
+                    seen += 1;
+                    assert_eq!(frame.unwrap().header().seq, seen);
+                }
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error, Error::NotFound);
+        assert!(seen < 300);
+        let first = first_seq(&shared(&disk), &directory(), UUID, log.first_segment).unwrap().unwrap();
+        assert!(first > 1);
+        assert_eq!(reader(&disk, log.first_segment, first - 1, 0).unwrap_err(), Error::NotFound);
+        let mut reader = reader(&disk, log.first_segment, first, 0).unwrap();
+        assert_eq!(drain(&mut reader, limit).last(), log.commits.last());
+        drop(pin);
+    }
+}
+
+#[test]
+fn a_follower_of_another_history_gets_a_conflict() {
+    let disk = disk(1);
+    let mut log = Log::create(&disk, LogWrite::Mapped, 16 << 10);
+    log.append_many(5);
+    let lost = log.append(50, 0, false).unwrap();
+    log.append_many(2);
+    damage(&disk, 1, lost.offset, &[0; 64]);
+    let (mut log, _) = Log::open(&disk, log.manifest, 0, LogWrite::Mapped, 16 << 10);
+    log.append_many(5);
+    // Has seen commit 7 of epoch 1, which a crash undid.
+    assert!(matches!(reader(&disk, 0, 8, 1), Err(Error::Conflict { .. })));
+    assert_eq!(drain(&mut reader(&disk, 0, 8, 2).unwrap(), FOREIGN), log.commits[7..]);
+    assert_eq!(drain(&mut reader(&disk, 0, 6, 1).unwrap(), FOREIGN), log.commits[5..]);
+    // One that waits for its next commit learns of it when that comes.
+    let mut waiting = reader(&disk, 0, 11, 1).unwrap_err();
+    assert!(matches!(waiting, Error::Conflict { .. }), "{waiting:?}");
+    let mut future = reader(&disk, 0, 12, 1).unwrap();
+    assert!(future.poll(FOREIGN).unwrap().is_none());
+    log.append_many(2);
+    waiting = future.poll(FOREIGN).unwrap_err();
+    assert!(matches!(waiting, Error::Conflict { .. }), "{waiting:?}");
+}
+
+#[test]
+fn segments_behind_a_cut_off_tail_are_passed_over() {
+    let disk = disk(1);
+    let mut log = Log::create(&disk, LogWrite::Mapped, 16 << 10);
+    log.append_many(5);
+    let lost = log.append(50, 0, false).unwrap();
+    log.append_many(500);
+    damage(&disk, 1, lost.offset, &[0; 64]);
+    // Before the next writer, a reader waits for commit 6 and takes nothing that lies behind.
+    let mut early = reader(&disk, 0, 3, 0).unwrap();
+    assert_eq!(drain(&mut early, FOREIGN), log.commits[2..5]);
+    let mut far = reader(&disk, 0, 300, 0).unwrap();
+    assert!(far.poll(FOREIGN).unwrap().is_none());
+    let (mut log, _) = Log::open(&disk, log.manifest, 0, LogWrite::Mapped, 16 << 10);
+    log.append_many(400);
+    assert_eq!(drain(&mut early, FOREIGN), log.commits[5..]);
+    assert_eq!(drain(&mut far, log.last_seq()), log.commits[299..]);
+    for seq in [1, 6, 7, 200, 405] {
+        assert_eq!(drain(&mut reader(&disk, 0, seq, 0).unwrap(), FOREIGN), log.commits[seq as usize - 1..]);
+    }
+}
+
+#[test]
+fn damage_in_what_is_kept_for_followers_is_said_and_not_handed_out() {
+    let disk = disk(1);
+    let mut log = Log::create(&disk, LogWrite::Mapped, 16 << 10);
+    log.append_many(3);
+    let bad = log.append(100, 0, false).unwrap();
+    log.append_many(3);
+    damage(&disk, 1, bad.offset + 90, &[0xFF; 4]);
+    let mut reader = reader(&disk, 0, 1, 0).unwrap();
+    for commit in &log.commits[..3] {
+        assert_eq!(next(&mut reader, 7).as_ref(), Some(commit));
+    }
+    let error = reader.poll(7).unwrap_err();
+    assert!(matches!(error, Error::Corrupt { offset, first_seq: 4, .. } if offset == bad.offset), "{error:?}");
+}
