@@ -180,6 +180,7 @@ static void stats_count_exactly_after_compact(void)
     }
     CHECK_OK(sarsen_stream_append(store, STR("two"), data, 100, NULL, ERR));
     CHECK_OK(sarsen_block_append(store, data, 100000, &block, ERR));
+    CHECK_OK(sarsen_store_sync(store, ERR));
     for (int i = 0; i < 3; i++) {
         CHECK_OK(sarsen_kv_delete(store, &i, sizeof i, ERR));
         CHECK_OK(sarsen_memory_delete(store, (uint64_t)i, ERR));
@@ -198,7 +199,7 @@ static void stats_count_exactly_after_compact(void)
     CHECK_NUMBER(stats.block_count, 1); /* loose ones */
     CHECK(stats.block_bytes_live >= 100000);
     CHECK_NUMBER(stats.commits, sarsen_store_last_seq(store));
-    CHECK(stats.bytes_appended >= 100000 + 10 * 1000);
+    CHECK(stats.bytes_appended >= 10 * 1000); /* to the log: large blocks go elsewhere */
     CHECK(stats.disk_bytes >= 100000);
     CHECK(stats.checkpoints >= 1);
     CHECK(stats.syncs >= 1);

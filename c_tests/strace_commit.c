@@ -1,4 +1,4 @@
-/* What strace_commit.sh traces: commits between two marks, by a thread whose number it prints.
+/* What strace_commit.sh traces: commits between two marks, by the main thread.
  *
  *   strace_commit process STORE   64 MiB of small commits that survive the process, with the background thread
  *   strace_commit power STORE     200 commits that survive power loss
@@ -6,7 +6,6 @@
  * The marks are access() calls of names that strace shows. */
 #include "check.h"
 
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { VALUE = 100, BYTES = 64 << 20, POWER_COMMITS = 200 };
@@ -41,8 +40,7 @@ int main(int argc, char **argv)
     CHECK(access("/sarsen-mark-end", F_OK) != 0);
     CHECK_OK(sarsen_store_stats(store, &after, sizeof after));
     CHECK(after.bytes_appended - before.bytes_appended >= commits * VALUE);
-    printf("thread %ld commits %llu appended %llu stalls_us %llu\n", (long)syscall(SYS_gettid),
-           (unsigned long long)commits, (unsigned long long)(after.bytes_appended - before.bytes_appended),
+    printf("commits %llu appended %llu stalls_us %llu\n", (unsigned long long)commits, (unsigned long long)(after.bytes_appended - before.bytes_appended),
            (unsigned long long)(after.stalls_us - before.stalls_us));
     check_close(store);
     return 0;

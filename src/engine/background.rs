@@ -62,7 +62,10 @@ impl Background {
                 phase.working = false;
                 self.changed.notify_all();
             }
-            phase = self.changed.wait(phase).unwrap_or_else(std::sync::PoisonError::into_inner);
+            phase = self
+                .changed
+                .wait(phase)
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
         }
     }
 
@@ -83,7 +86,10 @@ impl Background {
         self.wake();
         let mut phase = lock(&self.phase);
         while !phase.stop && (phase.working || self.announced.load(Ordering::Acquire)) && !done() {
-            phase = self.changed.wait(phase).unwrap_or_else(std::sync::PoisonError::into_inner);
+            phase = self
+                .changed
+                .wait(phase)
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
         }
     }
 

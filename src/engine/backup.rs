@@ -185,7 +185,11 @@ impl Engine {
                 let (file, nonce) = match place.and_then(|place| chunks.get(place)) {
                     Some(meta) => (self.vfs.open(&path, OpenMode::Write)?, meta.nonce),
                     None => {
-                        let header = ChunkHeader { nonce: self.random_u64()?, number: image.chunk, rewrite: 0 };
+                        let header = ChunkHeader {
+                            nonce: self.random_u64()?,
+                            number: image.chunk,
+                            rewrite: 0,
+                        };
                         let file = self.vfs.open(&path, OpenMode::CreateNew)?;
                         file.write_at(0, &header.encode())?;
                         (file, header.nonce)

@@ -364,11 +364,22 @@ impl Checkpoint {
 }
 
 /// A whole image as its chunk holds it, behind what `out` has.
-pub(super) fn finish_image(uuid: [u8; 16], nonce: u64, image: &PendingImage, out: &mut Vec<u8>) -> Result<()> {
+pub(super) fn finish_image(
+    uuid: [u8; 16],
+    nonce: u64,
+    image: &PendingImage,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     let bad = || Error::internal("a frame in the log can't be read back");
     let frame_len = (image.image_offset.saturating_sub(image.frame_offset)).saturating_add(image.image_len);
-    let bytes = image.region.bytes(image.frame_offset, frame_len).ok_or_else(bad)?;
-    let seed = FrameSeed { uuid, segment: image.segment };
+    let bytes = image
+        .region
+        .bytes(image.frame_offset, frame_len)
+        .ok_or_else(bad)?;
+    let seed = FrameSeed {
+        uuid,
+        segment: image.segment,
+    };
     let frame = Frame::decode(&seed, bytes).ok_or_else(bad)?;
     let assigned = Assigned::decode(frame.assigned).ok_or_else(bad)?;
     let mut steps = Steps::new(Contents {

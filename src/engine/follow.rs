@@ -19,7 +19,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     format::{block::BlockAddress, frame::Assigned},
-    log::{self, TailFrame, TailReader},
+    log::{TailFrame, TailReader},
 };
 
 /// Wakes followers of this process.

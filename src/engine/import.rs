@@ -116,7 +116,7 @@ impl Engine {
             source.add(&mut draft, command)?;
             staged.commit(&mut draft, Some(Survive::Process))?;
             records = records.saturating_add(1);
-            if records % 1_024 == 0 {
+            if records.is_multiple_of(1_024) {
                 while staged.maintain(0)? {}
             }
         }

@@ -70,9 +70,13 @@ impl ManifestFile {
                 found,
                 supported: FORMAT_VERSION,
             }),
-            Decoded::NotAManifest if vfs.entry_kind(&root.join(super::open::LOCK_NAME))?.is_some() => Err(
-                Error::corrupt(MANIFEST_NAME, 0, "the manifest is overwritten with something else"),
-            ),
+            Decoded::NotAManifest if vfs.entry_kind(&root.join(super::open::LOCK_NAME))?.is_some() => {
+                Err(Error::corrupt(
+                    MANIFEST_NAME,
+                    0,
+                    "the manifest is overwritten with something else",
+                ))
+            }
             Decoded::NotAManifest => Err(Error::NotAStore {
                 what: format!("{} is no manifest of a store", path.display()).into(),
             }),

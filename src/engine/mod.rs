@@ -46,7 +46,6 @@ use self::{
 pub use self::{draft::Data, verify::Finding};
 pub(crate) use self::{
     draft::{check_tag, Draft},
-    durability::DurableCallback,
     follow::{FollowedCommand, FollowedCommit, Follower},
     state::{State, View},
     streams::StreamState,
@@ -344,5 +343,4 @@ impl Engine {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests;

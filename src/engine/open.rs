@@ -78,7 +78,10 @@ impl Engine {
             Found::Nothing => {
                 match vfs.create_directory(root) {
                     // Somebody else creates it at this moment; the lock decides who goes on.
-                    Err(Error::Io { os_code: libc::EEXIST, .. }) => {}
+                    Err(Error::Io {
+                        os_code: libc::EEXIST,
+                        ..
+                    }) => {}
                     created => created?,
                 }
                 if let Some(parent) = root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -252,7 +255,7 @@ impl Engine {
         let leftover = |directory: &str, keep: &mut dyn FnMut(&str) -> bool| -> Result<()> {
             let path = self.root.join(directory);
             for entry in self.vfs.list(&path)? {
-                let known = entry.name.to_str().is_none_or(|name| keep(name));
+                let known = entry.name.to_str().is_none_or(&mut *keep);
                 if !known && entry.kind == EntryKind::File {
                     self.readers
                         .retire(generation, Retired::File(path.join(&entry.name)));
@@ -499,7 +502,11 @@ fn is_left_by_creation(vfs: &Arc<dyn Vfs>, root: &Path, name: &OsStr, kind: Entr
 fn check_directories(vfs: &Arc<dyn Vfs>, root: &Path) -> Result<()> {
     for name in [LOG_NAME, BLOCKS_NAME, INDEX_NAME] {
         if vfs.entry_kind(&root.join(name))? != Some(EntryKind::Directory) {
-            return Err(Error::corrupt(name, 0, "this is not the directory that belongs here"));
+            return Err(Error::corrupt(
+                name,
+                0,
+                "this is not the directory that belongs here",
+            ));
         }
     }
     Ok(())
@@ -508,7 +515,10 @@ fn check_directories(vfs: &Arc<dyn Vfs>, root: &Path) -> Result<()> {
 fn take_lock(vfs: &Arc<dyn Vfs>, root: &Path) -> Result<Arc<dyn File>> {
     let path = root.join(LOCK_NAME);
     let file = match vfs.open(&path, OpenMode::CreateNew) {
-        Err(Error::Io { os_code: libc::EEXIST, .. }) => vfs.open(&path, OpenMode::Write)?,
+        Err(Error::Io {
+            os_code: libc::EEXIST,
+            ..
+        }) => vfs.open(&path, OpenMode::Write)?,
         created => created?,
     };
     if !file.try_lock_exclusive()? {

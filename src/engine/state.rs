@@ -117,14 +117,15 @@ impl State {
 
     /// A whole block that an entry of the index names: if it isn't there, that is damage.
     pub(crate) fn read_owned_block(&self, address: &BlockAddress) -> Result<BlockSlice<'_>> {
-        self.read_block(address, 0, address.len).map_err(|error| match error {
-            Error::NotFound => Error::corrupt(
-                format!("blocks/{}", crate::blocks::chunk_file_name(address.chunk, 0)),
-                address.offset,
-                "a block that the index names is not there",
-            ),
-            error => error,
-        })
+        self.read_block(address, 0, address.len)
+            .map_err(|error| match error {
+                Error::NotFound => Error::corrupt(
+                    format!("blocks/{}", crate::blocks::chunk_file_name(address.chunk, 0)),
+                    address.offset,
+                    "a block that the index names is not there",
+                ),
+                error => error,
+            })
     }
 
     /// Keeps what is mapped within the cap by giving up the maps of other chunks; slices keep theirs.

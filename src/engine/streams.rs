@@ -237,7 +237,6 @@ fn state_after(assignment: &StreamAssignment) -> StreamState {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
     use crate::engine::draft::Data;

@@ -219,7 +219,10 @@ fn a_snapshot_sees_what_it_saw_through_overwrites_and_compaction() {
     assert_eq!(view.block(&block).unwrap().bytes(), value_of(1, 5_000));
     engine.release_snapshot(seq);
     engine.compact().unwrap();
-    assert!(matches!(engine.view().block_range(&block, 0, block.len), Err(Error::NotFound)));
+    assert!(matches!(
+        engine.view().block_range(&block, 0, block.len),
+        Err(Error::NotFound)
+    ));
     engine.close().unwrap();
 }
 

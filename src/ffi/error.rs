@@ -75,6 +75,7 @@ pub(super) fn new_error(error: &Error) -> *mut sarsen_error {
 pub unsafe extern "C" fn sarsen_error_status(error: *const sarsen_error) -> sarsen_status {
     // SAFETY: a live error or NULL, by this function's contract.
     guard_value(SARSEN_INVALID_ARGUMENT, || {
+        // SAFETY: a live error or NULL, by this function's contract.
         unsafe { borrow(error) }.map(|error| error.status)
     })
 }
@@ -86,6 +87,7 @@ pub unsafe extern "C" fn sarsen_error_message(error: *const sarsen_error) -> *co
     let none = c"no error object".as_ptr();
     // SAFETY: a live error or NULL, by this function's contract.
     guard_value(none, || {
+        // SAFETY: a live error or NULL, by this function's contract.
         unsafe { borrow(error) }.map(|error| error.message.as_ptr())
     })
 }

@@ -71,7 +71,7 @@ pub extern "C" fn sarsen_options_new() -> *mut sarsen_options {
 pub unsafe extern "C" fn sarsen_options_free(options: *mut sarsen_options) {
     guard_value((), || {
         // SAFETY: live options that are not used again, or NULL, by this function's contract.
-        drop(unsafe { take(options) });
+        let _ = unsafe { take(options) };
         Ok(())
     });
 }

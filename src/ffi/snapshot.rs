@@ -40,7 +40,8 @@ pub(super) unsafe fn snapshot_of<'a>(
     store: &Call<'_>,
 ) -> Result<Option<&'a Snapshot>> {
     // SAFETY: passed on to the caller.
-    let Some(value) = (unsafe { borrow_optional(snapshot) }?) else {
+    let value = unsafe { borrow_optional(snapshot) }?;
+    let Some(value) = value else {
         return Ok(None);
     };
     let theirs: *const Store = &value.shared.store;
@@ -76,6 +77,7 @@ pub unsafe extern "C" fn sarsen_snapshot_new(
 pub unsafe extern "C" fn sarsen_snapshot_seq(snapshot: *const sarsen_snapshot) -> u64 {
     // SAFETY: a live snapshot or NULL, by this function's contract.
     guard_value(0, || {
+        // SAFETY: a live snapshot or NULL, by this function's contract.
         unsafe { borrow(snapshot) }.map(|value| value.snapshot.seq())
     })
 }

@@ -42,7 +42,9 @@ pub unsafe extern "C" fn sarsen_tags_add(
 ) -> sarsen_status {
     guard_status(|| {
         if tag_len > MAX_TAG_BYTES {
-            return Err(Error::too_large(format!("a tag has at most {MAX_TAG_BYTES} bytes")));
+            return Err(Error::too_large(format!(
+                "a tag has at most {MAX_TAG_BYTES} bytes"
+            )));
         }
         // SAFETY: a live set used by this thread alone and readable bytes, by this function's contract.
         let (tags, tag) = unsafe { (borrow_mut(tags)?, bytes(tag.cast(), tag_len, "tag")?) };

@@ -81,8 +81,8 @@ impl FrameHeader {
         let most = to_u64(MAX_COMMIT_BYTES);
         if self.commands_len > most
             || self.image_len > most * 2
-            || self.image_len % 8 != 0
-            || self.assigned_len % 8 != 0
+            || !self.image_len.is_multiple_of(8)
+            || !self.assigned_len.is_multiple_of(8)
         {
             return None;
         }

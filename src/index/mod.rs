@@ -30,10 +30,9 @@ pub(crate) use builder::{BuildObserver, BuildRules, BuildStep, Builder};
 pub(crate) use memtable::{Memtable, MemtableCursor};
 pub(crate) use merged::Merged;
 pub(crate) use part::{part_file_name, Part};
-pub(crate) use part_cursor::PartCursor;
 pub(crate) use part_writer::PartWriter;
 pub(crate) use plan::{plan_merge, MergePlan};
-pub(crate) use run::{Run, RunCursor};
+pub(crate) use run::Run;
 pub(crate) use scan::Scan;
 
 /// Largest part file that a build aims at.

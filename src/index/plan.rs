@@ -89,7 +89,6 @@ fn plan(runs: &[RunFacts], everything: bool) -> Option<MergePlan> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

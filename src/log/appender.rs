@@ -62,7 +62,14 @@ impl Appender {
     /// Goes on behind `position`, in a segment that [`Appender::switch_to`] brings. `segments` are the files that
     /// recovery found, oldest first.
     pub(crate) fn new(uuid: [u8; 16], position: LogPosition, segments: Vec<Arc<Segment>>) -> Appender {
-        Appender { uuid, position, segments, current: None, broken: None, scratch: Vec::new() }
+        Appender {
+            uuid,
+            position,
+            segments,
+            current: None,
+            broken: None,
+            scratch: Vec::new(),
+        }
     }
 
     /// Whether a frame of this length fits into the current segment.
@@ -102,12 +109,17 @@ impl Appender {
             commands_len: to_u64(parts.commands.len()),
             image_len: to_u64(parts.image.len()),
         };
-        let frame_len = header.frame_len().ok_or_else(|| Error::internal("a frame's parts have impossible lengths"))?;
+        let frame_len = header
+            .frame_len()
+            .ok_or_else(|| Error::internal("a frame's parts have impossible lengths"))?;
         let segment = match &self.current {
             Some(segment) if self.has_room(frame_len) => Arc::clone(segment),
             _ => return Err(Error::internal("a frame was appended where it doesn't fit")),
         };
-        let seed = FrameSeed { uuid: self.uuid, segment: self.position.segment };
+        let seed = FrameSeed {
+            uuid: self.uuid,
+            segment: self.position.segment,
+        };
         let (head, crc) = header.encode(&seed, parts.assigned);
         let offset = self.position.offset;
         if let Err(error) = self.put(&segment, offset, frame_len, &head, parts, written) {
@@ -120,7 +132,12 @@ impl Appender {
         self.position.offset = offset.saturating_add(frame_len);
         self.position.previous_crc = crc;
         let image_offset = self.position.offset.saturating_sub(header.image_len);
-        Ok(Appended { segment, offset, image_offset, frame_len })
+        Ok(Appended {
+            segment,
+            offset,
+            image_offset,
+            frame_len,
+        })
     }
 
     fn put(
@@ -149,7 +166,11 @@ impl Appender {
         let commands_at = offset.saturating_add(to_u64(frame.len()));
         let padding_at = commands_at.saturating_add(commands_len);
         let image_at = padding_at.saturating_add(to_u64(padding.len()));
-        for (at, piece) in [(image_at, parts.image), (padding_at, padding), (commands_at, parts.commands)] {
+        for (at, piece) in [
+            (image_at, parts.image),
+            (padding_at, padding),
+            (commands_at, parts.commands),
+        ] {
             if !piece.is_empty() {
                 write(segment, at, piece, written)?;
             }
@@ -171,9 +192,19 @@ impl Appender {
 
     /// Puts a durable mark at the log's end. It takes no place: the next frame overwrites it.
     pub(crate) fn put_mark(&mut self, epoch: u64, durable_seq: u64, written: bool) -> Result<()> {
-        let Some(segment) = &self.current else { return Ok(()) };
-        let seed = FrameSeed { uuid: self.uuid, segment: self.position.segment };
-        write(segment, self.position.offset, &Mark { epoch, durable_seq }.encode(&seed), written)
+        let Some(segment) = &self.current else {
+            return Ok(());
+        };
+        let seed = FrameSeed {
+            uuid: self.uuid,
+            segment: self.position.segment,
+        };
+        write(
+            segment,
+            self.position.offset,
+            &Mark { epoch, durable_seq }.encode(&seed),
+            written,
+        )
     }
 
     /// The log's end.
@@ -183,7 +214,9 @@ impl Appender {
 
     /// Whether it is time to make the next segment ready.
     pub(crate) fn half_used(&self) -> bool {
-        self.current.as_ref().is_none_or(|segment| self.position.offset >= segment.size() / 2)
+        self.current
+            .as_ref()
+            .is_none_or(|segment| self.position.offset >= segment.size() / 2)
     }
 
     /// All that are still held, oldest first.
@@ -200,7 +233,10 @@ impl Appender {
 
     /// Disk bytes of the segments held.
     pub(crate) fn bytes(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.size()).fold(0, u64::saturating_add)
+        self.segments
+            .iter()
+            .map(|segment| segment.size())
+            .fold(0, u64::saturating_add)
     }
 }
 
@@ -213,7 +249,9 @@ fn write(segment: &Segment, offset: u64, bytes: &[u8], written: bool) -> Result<
         }
         _ => match segment.file() {
             Some(file) => file.write_at(offset, bytes),
-            None => Err(Error::internal("a segment that is only kept for followers was written to")),
+            None => Err(Error::internal(
+                "a segment that is only kept for followers was written to",
+            )),
         },
     }
 }

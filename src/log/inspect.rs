@@ -40,7 +40,11 @@ pub(super) fn header_at(
     scratch.clear();
     scratch.resize(to_usize(u64::from(header.assigned_len))?, 0);
     region.copy_to(assigned_at, scratch)?;
-    (header.encode(seed, scratch).1 == crc).then_some(CheckedHeader { header, crc, frame_len })
+    (header.encode(seed, scratch).1 == crc).then_some(CheckedHeader {
+        header,
+        crc,
+        frame_len,
+    })
 }
 
 /// What claims to be a header at `offset`: magic and lengths make sense, nothing else is checked.
@@ -79,7 +83,10 @@ pub(super) fn frame_behind<'a>(
     Some(Frame {
         header,
         crc: checked.crc,
-        assigned: region.bytes(offset.checked_add(to_u64(HEADER_BYTES))?, u64::from(header.assigned_len))?,
+        assigned: region.bytes(
+            offset.checked_add(to_u64(HEADER_BYTES))?,
+            u64::from(header.assigned_len),
+        )?,
         commands: region.bytes(commands_at, header.commands_len)?,
         image: region.bytes(offset.checked_add(image_offset)?, header.image_len)?,
         image_offset,
@@ -109,7 +116,14 @@ pub(super) struct Evidence {
 /// its payload is torn: what it says was true when it was written.
 pub(super) fn look_on(region: &Region, seed: &FrameSeed, offset: u64, scratch: &mut Vec<u8>) -> Evidence {
     let mut evidence = Evidence::default();
-    let mark_magic = u32_at(&Mark { epoch: 0, durable_seq: 0 }.encode(seed), 0);
+    let mark_magic = u32_at(
+        &Mark {
+            epoch: 0,
+            durable_seq: 0,
+        }
+        .encode(seed),
+        0,
+    );
     let frame_magic = u32_at(&empty_header().encode(seed, &[]).0, 0);
     // True headers don't overlap; a file made up of false ones must not cost more than a few times its length.
     let mut budget = region.len().saturating_mul(2);
@@ -134,7 +148,9 @@ pub(super) fn look_on(region: &Region, seed: &FrameSeed, offset: u64, scratch: &
                 }
                 continue;
             }
-            let Some((header, _, _)) = unchecked_header_at(region, at) else { continue };
+            let Some((header, _, _)) = unchecked_header_at(region, at) else {
+                continue;
+            };
             if header.assigned_len > SMALL_ASSIGNED_BYTES {
                 match budget.checked_sub(u64::from(header.assigned_len)) {
                     Some(left) => budget = left,

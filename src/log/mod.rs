@@ -19,7 +19,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use appender::{Appended, Appender, FrameParts};
+pub(crate) use appender::{Appender, FrameParts};
 pub(crate) use replay::{replay, ReplayEnd, ReplayStart};
 pub(crate) use segment::{segment_file_name, LogWrite, Segment};
 pub(crate) use supply::Supply;

@@ -32,6 +32,8 @@ pub(crate) struct ReplayStart {
     pub(crate) checkpoint_seq: u64,
     pub(crate) epoch: u64,
     pub(crate) durable_seq: u64,
+    /// Commits above this one are left out, whatever the log has.
+    pub(crate) limit: u64,
 }
 
 /// How far the log goes, and what that is worth.
@@ -76,6 +78,9 @@ impl Chain {
     }
 }
 
+/// What is done with a frame, its segment, and its offset there.
+pub(crate) type Apply<'a> = &'a mut dyn FnMut(&Frame<'_>, &Arc<Segment>, u64) -> Result<()>;
+
 /// Calls `apply` with every frame after the checkpoint, its segment, and its offset there.
 pub(crate) fn replay(
     vfs: &Arc<dyn Vfs>,
@@ -83,11 +88,17 @@ pub(crate) fn replay(
     uuid: [u8; 16],
     first_segment: u64,
     start: ReplayStart,
-    apply: &mut dyn FnMut(&Frame<'_>, &Arc<Segment>, u64) -> Result<()>,
+    apply: Apply<'_>,
 ) -> Result<ReplayEnd> {
     let files = segment_files(vfs.as_ref(), directory)?;
     let highest_number = files.last().map_or(0, |(number, _)| *number);
-    let segments = open_segments(vfs.as_ref(), directory, &files, first_segment, start.position.segment)?;
+    let segments = open_segments(
+        vfs.as_ref(),
+        directory,
+        &files,
+        first_segment,
+        start.position.segment,
+    )?;
 
     let mut scratch = Vec::new();
     let mut position = start.position;
@@ -102,6 +113,9 @@ pub(crate) fn replay(
     // The seq at which the bytes behind the stop were already looked at.
     let mut looked_at = 0;
     let evidence = loop {
+        if chain.expected > start.limit {
+            break Behind::default();
+        }
         if let Some((segment, offset, frame)) = next_frame(&segments, uuid, &position, &chain, &mut scratch) {
             apply(&frame, segment, offset)?;
             if offset == 0 {
@@ -167,7 +181,8 @@ fn open_segments(
 
 /// The whole frame that goes on with the chain: at the position, or else at the start of a later segment. An opening
 /// starts a segment of its own, so the next one need not be the one with the next number; and the frame at the position
-/// may be one that an earlier crash tore, header intact and of the right seq, with the one that took its place elsewhere.
+/// may be one that an earlier crash tore, header intact and of the right seq, with the one that took its place elsewhere. Where
+/// two openings went on behind the same commit, the later epoch counts: the other's was never durable.
 fn next_frame<'a>(
     segments: &'a [Arc<Segment>],
     uuid: [u8; 16],
@@ -175,15 +190,34 @@ fn next_frame<'a>(
     chain: &Chain,
     scratch: &mut Vec<u8>,
 ) -> Option<(&'a Arc<Segment>, u64, Frame<'a>)> {
-    segments.iter().filter(|segment| segment.number() >= position.segment).find_map(|segment| {
-        let offset = if segment.number() == position.segment { position.offset } else { 0 };
-        let seed = FrameSeed { uuid, segment: segment.number() };
-        let checked = header_at(segment.region(), &seed, offset, scratch)?;
-        if !chain.goes_on_with(&checked.header) {
-            return None;
+    let mut best: Option<(&Arc<Segment>, u64, Frame<'a>)> = None;
+    for segment in segments
+        .iter()
+        .filter(|segment| segment.number() >= position.segment)
+    {
+        let offset = if segment.number() == position.segment {
+            position.offset
+        } else {
+            0
+        };
+        let newest = best.as_ref().map_or(0, |(_, _, frame)| frame.header.epoch);
+        // A look without any check first: there are as many as segments, for each frame.
+        match unchecked_header_at(segment.region(), offset) {
+            Some((header, ..)) if chain.goes_on_with(&header) && header.epoch > newest => {}
+            _ => continue,
         }
-        frame_behind(segment.region(), offset, &checked, scratch).map(|frame| (segment, offset, frame))
-    })
+        let seed = FrameSeed {
+            uuid,
+            segment: segment.number(),
+        };
+        let checked = header_at(segment.region(), &seed, offset, scratch);
+        if let Some(checked) = checked.filter(|checked| chain.goes_on_with(&checked.header)) {
+            if let Some(frame) = frame_behind(segment.region(), offset, &checked, scratch) {
+                best = Some((segment, offset, frame));
+            }
+        }
+    }
+    best
 }
 
 #[derive(Debug, Default)]
@@ -195,11 +229,26 @@ struct Behind {
 }
 
 /// What lies behind `position`, in its segment and in all later ones.
-fn gather(segments: &[Arc<Segment>], uuid: [u8; 16], position: &LogPosition, scratch: &mut Vec<u8>) -> Behind {
+fn gather(
+    segments: &[Arc<Segment>],
+    uuid: [u8; 16],
+    position: &LogPosition,
+    scratch: &mut Vec<u8>,
+) -> Behind {
     let mut behind = Behind::default();
-    for segment in segments.iter().filter(|segment| segment.number() >= position.segment) {
-        let from = if segment.number() == position.segment { position.offset } else { 0 };
-        let seed = FrameSeed { uuid, segment: segment.number() };
+    for segment in segments
+        .iter()
+        .filter(|segment| segment.number() >= position.segment)
+    {
+        let from = if segment.number() == position.segment {
+            position.offset
+        } else {
+            0
+        };
+        let seed = FrameSeed {
+            uuid,
+            segment: segment.number(),
+        };
         let found: Evidence = look_on(segment.region(), &seed, from, scratch);
         behind.durable_seq = behind.durable_seq.max(found.durable_seq);
         behind.newest_seq = behind.newest_seq.max(found.newest_seq);
@@ -211,7 +260,9 @@ fn gather(segments: &[Arc<Segment>], uuid: [u8; 16], position: &LogPosition, scr
 
 /// Bytes that a frame of seq `expected` takes that begins at the position and isn't whole.
 fn begun_at(segments: &[Arc<Segment>], position: &LogPosition, expected: u64) -> Option<u64> {
-    let segment = segments.iter().find(|segment| segment.number() == position.segment)?;
+    let segment = segments
+        .iter()
+        .find(|segment| segment.number() == position.segment)?;
     let (header, _, frame_len) = unchecked_header_at(segment.region(), position.offset)?;
     let room = segment.size().saturating_sub(position.offset);
     (header.seq == expected).then(|| frame_len.clamp(to_u64(HEADER_BYTES), room.max(to_u64(HEADER_BYTES))))
@@ -246,12 +297,23 @@ fn damage(
         );
     }
     if claimed_seq >= expected {
-        return corrupt(format!("commit {expected} had been durable, but isn't there"), expected, claimed_seq);
+        return corrupt(
+            format!("commit {expected} had been durable, but isn't there"),
+            expected,
+            claimed_seq,
+        );
     }
     // The file was as long as it is to be before its first frame, and it is kept as long as a manifest names it.
-    let size = segments.iter().find(|segment| segment.number() == position.segment).map(|segment| segment.size());
+    let size = segments
+        .iter()
+        .find(|segment| segment.number() == position.segment)
+        .map(|segment| segment.size());
     if position.offset > size.unwrap_or(0) {
-        let what = if size.is_some() { "the segment was cut short" } else { "the segment file is missing" };
+        let what = if size.is_some() {
+            "the segment was cut short"
+        } else {
+            "the segment file is missing"
+        };
         return corrupt(what.to_owned(), 0, 0);
     }
     None

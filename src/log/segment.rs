@@ -79,14 +79,26 @@ impl Segment {
             LogWrite::Written => (file.map(size)?, None),
         };
         let own_references = Arc::strong_count(&region);
-        Ok(Segment::new(number, size, Some(file), region, own_references, map, true))
+        Ok(Segment::new(
+            number,
+            size,
+            Some(file),
+            region,
+            own_references,
+            map,
+            true,
+        ))
     }
 
     /// A file that an earlier opening wrote, for reading. `len` is what the directory says.
     pub(super) fn replayed(vfs: &dyn Vfs, directory: &Path, number: u64) -> Result<Segment> {
         let file = vfs.open(&directory.join(segment_file_name(number)), OpenMode::Read)?;
         let size = file.len()?;
-        let region = if size == 0 { Region::anonymous(0)? } else { file.map(size)? };
+        let region = if size == 0 {
+            Region::anonymous(0)?
+        } else {
+            file.map(size)?
+        };
         Ok(Segment::new(number, size, Some(file), region, 0, None, false))
     }
 
@@ -120,7 +132,15 @@ impl Segment {
 
     /// The same file, renamed, for another round.
     pub(super) fn reborn(self, number: u64) -> Segment {
-        Segment::new(number, self.size, self.file, self.region, self.own_references, self.map, true)
+        Segment::new(
+            number,
+            self.size,
+            self.file,
+            self.region,
+            self.own_references,
+            self.map,
+            true,
+        )
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -182,8 +202,11 @@ impl Segment {
     pub(crate) fn sync(&self) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         if self.sync_failed.load(Ordering::Acquire) {
-            return Err(Error::Poisoned { what: "an earlier sync of the log failed".into() });
+            return Err(Error::Poisoned {
+                what: "an earlier sync of the log failed".into(),
+            });
         }
-        file.sync().inspect_err(|_| self.sync_failed.store(true, Ordering::Release))
+        file.sync()
+            .inspect_err(|_| self.sync_failed.store(true, Ordering::Release))
     }
 }

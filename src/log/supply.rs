@@ -153,7 +153,10 @@ impl Supply {
                 size = size.saturating_mul(2).min(self.max_segment);
             }
             if size < need {
-                size = need.checked_add(4_095).map(|len| len & !4_095).ok_or_else(|| Error::too_large("a frame"))?;
+                size = need
+                    .checked_add(4_095)
+                    .map(|len| len & !4_095)
+                    .ok_or_else(|| Error::too_large("a frame"))?;
             }
             let spare = shelf.spares.iter().position(|spare| spare.size() == size);
             (size, spare.map(|place| shelf.spares.swap_remove(place)))
@@ -163,13 +166,21 @@ impl Supply {
         let stage = match spare {
             Some(spare) => {
                 let old = spare.number();
-                if let Err(error) = self.vfs.rename(&self.directory.join(segment_file_name(old)), &path) {
+                if let Err(error) = self
+                    .vfs
+                    .rename(&self.directory.join(segment_file_name(old)), &path)
+                {
                     let _ = self.unlink(old);
                     return Err(error);
                 }
-                Stage::SyncDirectory { segment: spare.reborn(number) }
+                Stage::SyncDirectory {
+                    segment: spare.reborn(number),
+                }
             }
-            None => Stage::Zeros { file: self.vfs.open(&path, OpenMode::CreateNew)?, written: 0 },
+            None => Stage::Zeros {
+                file: self.vfs.open(&path, OpenMode::CreateNew)?,
+                written: 0,
+            },
         };
         Ok(Work { number, size, stage })
     }
@@ -180,11 +191,17 @@ impl Supply {
             Stage::Zeros { file, written } => {
                 let end = written.saturating_add(STEP_BYTES).min(size);
                 write_zeros(file.as_ref(), written, end, size)?;
-                Ok(if end < size { Stage::Zeros { file, written: end } } else { Stage::SyncFile { file } })
+                Ok(if end < size {
+                    Stage::Zeros { file, written: end }
+                } else {
+                    Stage::SyncFile { file }
+                })
             }
             Stage::SyncFile { file } => {
                 file.sync()?;
-                Ok(Stage::SyncDirectory { segment: Segment::fresh(number, size, file, self.how)? })
+                Ok(Stage::SyncDirectory {
+                    segment: Segment::fresh(number, size, file, self.how)?,
+                })
             }
             Stage::SyncDirectory { segment } => {
                 self.vfs.sync_directory(&self.directory)?;
@@ -204,7 +221,11 @@ impl Supply {
                 if let Some(map) = segment.map() {
                     map.populate(done, end.saturating_sub(done));
                 }
-                Ok(if end < size { Stage::Populate { segment, done: end } } else { Stage::Ready { segment } })
+                Ok(if end < size {
+                    Stage::Populate { segment, done: end }
+                } else {
+                    Stage::Ready { segment }
+                })
             }
             Stage::Ready { segment } => Ok(Stage::Ready { segment }),
         }
@@ -212,7 +233,10 @@ impl Supply {
 
     /// Whether a frame of `min_len` bytes fits into the segment that is ready.
     pub(crate) fn ready(&self, min_len: u64) -> bool {
-        lock(&self.shelf).ready.as_ref().is_some_and(|ready| ready.size() >= with_mark(min_len))
+        lock(&self.shelf)
+            .ready
+            .as_ref()
+            .is_some_and(|ready| ready.size() >= with_mark(min_len))
     }
 
     /// The ready segment, if a frame of `min_len` bytes fits into it.
@@ -229,7 +253,8 @@ impl Supply {
         let number = segment.number();
         if let Ok(segment) = Arc::try_unwrap(segment) {
             let mut shelf = lock(&self.shelf);
-            if segment.is_reusable() && segment.size() == shelf.next_size && shelf.spares.len() < MOST_SPARES {
+            if segment.is_reusable() && segment.size() == shelf.next_size && shelf.spares.len() < MOST_SPARES
+            {
                 shelf.spares.push(segment);
                 return Ok(());
             }
@@ -247,7 +272,11 @@ impl Supply {
             let mut shelf = lock(&self.shelf);
             (shelf.ready.take(), std::mem::take(&mut shelf.spares))
         };
-        for number in ready.iter().map(|ready| ready.number()).chain(spares.iter().map(Segment::number)) {
+        for number in ready
+            .iter()
+            .map(|ready| ready.number())
+            .chain(spares.iter().map(Segment::number))
+        {
             outcome = outcome.and(self.unlink(number));
         }
         outcome
@@ -262,7 +291,9 @@ impl Supply {
     pub(crate) fn bytes(&self) -> u64 {
         let shelf = lock(&self.shelf);
         let ready = shelf.ready.iter().map(|ready| ready.size());
-        ready.chain(shelf.spares.iter().map(Segment::size)).fold(0, u64::saturating_add)
+        ready
+            .chain(shelf.spares.iter().map(Segment::size))
+            .fold(0, u64::saturating_add)
     }
 
     fn abandon(&self, work: Work) -> Result<()> {
@@ -282,7 +313,11 @@ fn with_mark(frame_len: u64) -> u64 {
 /// `[from, to)` of a segment that is to be `size` long, in pieces that keep page-cache folios small.
 fn write_zeros(file: &dyn File, from: u64, to: u64, size: u64) -> Result<()> {
     let zeros = [0_u8; PIECE_BYTES];
-    let most = if size <= SMALL_SEGMENT_BYTES { SMALL_PIECE_BYTES } else { PIECE_BYTES };
+    let most = if size <= SMALL_SEGMENT_BYTES {
+        SMALL_PIECE_BYTES
+    } else {
+        PIECE_BYTES
+    };
     let mut at = from;
     while at < to {
         let len = to_usize(to.saturating_sub(at)).unwrap_or(most).min(most);

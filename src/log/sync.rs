@@ -64,7 +64,9 @@ impl GroupSync {
         if state.poisoned.is_none() {
             state.poisoned = Some(match error {
                 Error::Poisoned { .. } => error,
-                error => Error::Poisoned { what: error.to_string().into() },
+                error => Error::Poisoned {
+                    what: error.to_string().into(),
+                },
             });
             self.is_poisoned.store(true, Ordering::Release);
         }
@@ -81,7 +83,12 @@ impl GroupSync {
 
     /// Returns once `durable() >= seq`. Leads a sync if none is under way: `sync` gives the seq that is durable then,
     /// and its failure poisons. The time-out bounds only the wait for others.
-    pub(crate) fn wait(&self, seq: u64, timeout: Option<Duration>, sync: &dyn Fn() -> Result<u64>) -> Result<()> {
+    pub(crate) fn wait(
+        &self,
+        seq: u64,
+        timeout: Option<Duration>,
+        sync: &dyn Fn() -> Result<u64>,
+    ) -> Result<()> {
         if self.durable() >= seq {
             return Ok(());
         }
@@ -105,19 +112,27 @@ impl GroupSync {
                     if left.is_zero() {
                         return Err(Error::Timeout);
                     }
-                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                    self.changed
+                        .wait_timeout(state, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
                 }
             };
         }
         state.led = true;
         drop(state);
 
-        let mut lead = Lead { group: self, outcome: Err(Error::internal("a sync panicked")) };
+        let mut lead = Lead {
+            group: self,
+            outcome: Err(Error::internal("a sync panicked")),
+        };
         lead.outcome = sync();
         let outcome = lead.outcome.clone();
         drop(lead);
         if outcome? < seq {
-            return Err(Error::internal("a sync covered less than what was published before it"));
+            return Err(Error::internal(
+                "a sync covered less than what was published before it",
+            ));
         }
         Ok(())
     }
@@ -159,11 +174,17 @@ mod tests {
     use super::*;
 
     fn io_error() -> Error {
-        Error::Io { what: "cannot sync".into(), file: None, os_code: 5 }
+        Error::Io {
+            what: "cannot sync".into(),
+            file: None,
+            os_code: 5,
+        }
     }
 
     /// A group whose first leader is inside its sync until the sender speaks or is dropped.
-    fn with_leader_at_work(outcome: Result<u64>) -> (Arc<GroupSync>, mpsc::Sender<()>, thread::JoinHandle<Result<()>>) {
+    fn with_leader_at_work(
+        outcome: Result<u64>,
+    ) -> (Arc<GroupSync>, mpsc::Sender<()>, thread::JoinHandle<Result<()>>) {
         let group = Arc::new(GroupSync::new(0));
         let (started, has_started) = mpsc::channel();
         let (go_on, may_go_on) = mpsc::channel::<()>();
@@ -229,9 +250,16 @@ mod tests {
             move || group.wait(1, None, &|| panic!("no second sync after one failed"))
         });
         go_on.send(()).unwrap();
-        assert_eq!(leader.join().unwrap(), Err(io_error()), "the leader learns the cause");
+        assert_eq!(
+            leader.join().unwrap(),
+            Err(io_error()),
+            "the leader learns the cause"
+        );
         assert!(matches!(waiter.join().unwrap(), Err(Error::Poisoned { .. })));
-        assert!(matches!(group.wait(1, None, &|| Ok(1)), Err(Error::Poisoned { .. })));
+        assert!(matches!(
+            group.wait(1, None, &|| Ok(1)),
+            Err(Error::Poisoned { .. })
+        ));
         assert!(matches!(group.poisoned(), Some(Error::Poisoned { .. })));
         assert_eq!(group.durable(), 0);
     }
@@ -243,7 +271,9 @@ mod tests {
         group.poison(Error::Poisoned { what: "later".into() });
         assert_eq!(group.wait(3, None, &|| Ok(3)), Ok(()));
         match group.wait(4, None, &|| Ok(4)) {
-            Err(Error::Poisoned { what }) => assert!(what.contains("cannot sync"), "the first reason: {what}"),
+            Err(Error::Poisoned { what }) => {
+                assert!(what.contains("cannot sync"), "the first reason: {what}")
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -256,15 +286,24 @@ mod tests {
             move || group.wait(2, None, &|| panic!("on purpose"))
         });
         go_on.send(()).unwrap();
-        assert!(matches!(leader.join().unwrap(), Err(Error::Internal { .. })), "a sync that covers too little");
+        assert!(
+            matches!(leader.join().unwrap(), Err(Error::Internal { .. })),
+            "a sync that covers too little"
+        );
         assert!(panicking.join().is_err());
-        assert!(matches!(group.wait(1, None, &|| Ok(1)), Err(Error::Poisoned { .. })));
+        assert!(matches!(
+            group.wait(1, None, &|| Ok(1)),
+            Err(Error::Poisoned { .. })
+        ));
     }
 
     #[test]
     fn a_time_out_bounds_the_wait_for_others_and_not_ones_own_sync() {
         let (group, go_on, leader) = with_leader_at_work(Ok(1));
-        assert_eq!(group.wait(1, Some(Duration::from_millis(1)), &|| Ok(1)), Err(Error::Timeout));
+        assert_eq!(
+            group.wait(1, Some(Duration::from_millis(1)), &|| Ok(1)),
+            Err(Error::Timeout)
+        );
         drop(go_on);
         leader.join().unwrap().unwrap();
         assert_eq!(group.wait(2, Some(Duration::ZERO), &|| Ok(2)), Ok(()));

@@ -41,7 +41,13 @@ impl TailFrame {
         let assigned_end = HEADER_BYTES.checked_add(frame.assigned.len())?;
         let commands_end = assigned_end.checked_add(frame.commands.len())?;
         let image_start = to_usize(frame.image_offset)?;
-        Some(TailFrame { header, bytes, assigned_end, commands_end, image_start })
+        Some(TailFrame {
+            header,
+            bytes,
+            assigned_end,
+            commands_end,
+            image_start,
+        })
     }
 
     pub(crate) fn header(&self) -> &FrameHeader {
@@ -49,11 +55,15 @@ impl TailFrame {
     }
 
     pub(crate) fn assigned(&self) -> &[u8] {
-        self.bytes.get(HEADER_BYTES..self.assigned_end).unwrap_or_default()
+        self.bytes
+            .get(HEADER_BYTES..self.assigned_end)
+            .unwrap_or_default()
     }
 
     pub(crate) fn commands(&self) -> &[u8] {
-        self.bytes.get(self.assigned_end..self.commands_end).unwrap_or_default()
+        self.bytes
+            .get(self.assigned_end..self.commands_end)
+            .unwrap_or_default()
     }
 
     pub(crate) fn image(&self) -> &[u8] {
@@ -68,7 +78,9 @@ pub(crate) fn first_seq(
     uuid: [u8; 16],
     first_segment: u64,
 ) -> Result<Option<u64>> {
-    Ok(live_segments(vfs.as_ref(), directory, uuid, first_segment)?.first().map(|first| first.header.seq))
+    Ok(live_segments(vfs.as_ref(), directory, uuid, first_segment)?
+        .first()
+        .map(|first| first.header.seq))
 }
 
 /// A segment as its first frame describes it.
@@ -87,29 +99,57 @@ fn live_segments(vfs: &dyn Vfs, directory: &Path, uuid: [u8; 16], first_segment:
             continue;
         }
         if let Some(checked) = first_header(vfs, directory, uuid, number)? {
-            while live.pop_if(|earlier| earlier.header.seq >= checked.header.seq).is_some() {}
-            live.push(First { number, header: checked.header });
+            while live
+                .pop_if(|earlier| earlier.header.seq >= checked.header.seq)
+                .is_some()
+            {}
+            live.push(First {
+                number,
+                header: checked.header,
+            });
         }
     }
     Ok(live)
 }
 
 /// The header at the start of a segment file, read without a map; `None` if there is none, or no such file any more.
-fn first_header(vfs: &dyn Vfs, directory: &Path, uuid: [u8; 16], number: u64) -> Result<Option<CheckedHeader>> {
-    let Some(file) = open(vfs, directory, number)? else { return Ok(None) };
+fn first_header(
+    vfs: &dyn Vfs,
+    directory: &Path,
+    uuid: [u8; 16],
+    number: u64,
+) -> Result<Option<CheckedHeader>> {
+    let Some(file) = open(vfs, directory, number)? else {
+        return Ok(None);
+    };
     let size = file.len()?;
     let mut head = [0; HEADER_BYTES];
     if size < to_u64(HEADER_BYTES) {
         return Ok(None);
     }
     file.read_at(0, &mut head)?;
-    let Some((header, crc)) = FrameHeader::decode_unchecked(&head) else { return Ok(None) };
-    let Some(frame_len) = header.frame_len().filter(|len| *len <= size) else { return Ok(None) };
-    let Some(assigned_len) = to_usize(u64::from(header.assigned_len)) else { return Ok(None) };
+    let Some((header, crc)) = FrameHeader::decode_unchecked(&head) else {
+        return Ok(None);
+    };
+    let Some(frame_len) = header.frame_len().filter(|len| *len <= size) else {
+        return Ok(None);
+    };
+    let Some(assigned_len) = to_usize(u64::from(header.assigned_len)) else {
+        return Ok(None);
+    };
     let mut assigned = vec![0; assigned_len];
     file.read_at(to_u64(HEADER_BYTES), &mut assigned)?;
-    let seed = FrameSeed { uuid, segment: number };
-    Ok((header.encode(&seed, &assigned).1 == crc).then_some(CheckedHeader { header, crc, frame_len }))
+    let seed = FrameSeed {
+        uuid,
+        segment: number,
+    };
+    Ok(
+        (header.encode(&seed, &assigned).1 == crc).then_some(CheckedHeader {
+            header,
+            crc,
+            frame_len,
+        }),
+    )
 }
 
 /// `None` if the file is gone.
@@ -117,7 +157,10 @@ fn open(vfs: &dyn Vfs, directory: &Path, number: u64) -> Result<Option<Arc<dyn F
     let path = directory.join(segment_file_name(number));
     match vfs.open(&path, OpenMode::Read) {
         Ok(file) => Ok(Some(file)),
-        Err(Error::Io { os_code: libc::ENOENT, .. }) => Ok(None),
+        Err(Error::Io {
+            os_code: libc::ENOENT,
+            ..
+        }) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -173,7 +216,11 @@ impl TailReader {
             previous: None,
             wanted: seq,
             wanted_epoch: epoch,
-            proven_seq: live.iter().map(|first| first.header.durable_seq).max().unwrap_or(0),
+            proven_seq: live
+                .iter()
+                .map(|first| first.header.durable_seq)
+                .max()
+                .unwrap_or(0),
             scratch: Vec::new(),
         };
         if let Some(first) = reader.start_of(&live)? {
@@ -189,13 +236,16 @@ impl TailReader {
     /// The segment to start in: it has the frame before the wanted one, and it is proven that its first frame counts.
     /// From there to the wanted frame every link is checked.
     fn start_of(&self, live: &[First]) -> Result<Option<First>> {
-        let Some(oldest) = live.first() else { return Ok(None) };
+        let Some(oldest) = live.first() else {
+            return Ok(None);
+        };
         if oldest.header.seq > self.wanted {
             return Err(Error::NotFound);
         }
-        let start = live.iter().rev().find(|first| {
-            first.header.seq < self.wanted && first.header.seq <= self.proven_seq
-        });
+        let start = live
+            .iter()
+            .rev()
+            .find(|first| first.header.seq < self.wanted && first.header.seq <= self.proven_seq);
         Ok(Some(*start.unwrap_or(oldest)))
     }
 
@@ -205,7 +255,9 @@ impl TailReader {
         if !self.skip_to_wanted(limit_seq)? {
             return Ok(None);
         }
-        let Some((checked, frame)) = self.find(limit_seq, Self::copied)? else { return Ok(None) };
+        let Some((checked, frame)) = self.find(limit_seq, Self::copied)? else {
+            return Ok(None);
+        };
         if checked.header.seq == self.wanted {
             self.check_epoch(Some(&checked.header))?;
         }
@@ -219,7 +271,9 @@ impl TailReader {
             if self.place.is_some() && self.expected >= self.wanted {
                 return Ok(self.expected <= limit_seq);
             }
-            let Some(checked) = self.find(limit_seq, Self::here)? else { return Ok(false) };
+            let Some(checked) = self.find(limit_seq, Self::here)? else {
+                return Ok(false);
+            };
             if checked.header.seq >= self.wanted {
                 return Ok(true);
             }
@@ -248,12 +302,17 @@ impl TailReader {
         if let Some(found) = take(self) {
             return Ok(Some(found));
         }
-        let after = self.place.as_ref().map_or(self.first_segment, |place| place.number.saturating_add(1));
+        let after = self
+            .place
+            .as_ref()
+            .map_or(self.first_segment, |place| place.number.saturating_add(1));
         for (number, _) in segment_files(self.vfs.as_ref(), &self.directory)? {
             if number < after {
                 continue;
             }
-            let Some(first) = first_header(self.vfs.as_ref(), &self.directory, self.uuid, number)? else { continue };
+            let Some(first) = first_header(self.vfs.as_ref(), &self.directory, self.uuid, number)? else {
+                continue;
+            };
             self.proven_seq = self.proven_seq.max(first.header.durable_seq);
             if self.place.is_none() {
                 if first.header.seq > self.wanted {
@@ -286,28 +345,45 @@ impl TailReader {
         let place = self.place.as_ref()?;
         let mut bytes = vec![0; to_usize(checked.frame_len)?];
         place.region.copy_to(place.offset, &mut bytes)?;
-        let frame = TailFrame::new(&FrameSeed { uuid: self.uuid, segment: place.number }, bytes)?;
+        let frame = TailFrame::new(
+            &FrameSeed {
+                uuid: self.uuid,
+                segment: place.number,
+            },
+            bytes,
+        )?;
         // The header held a moment ago, and it is still the same one.
         (frame.header == checked.header).then_some((checked, frame))
     }
 
     fn header_here(&mut self) -> Option<CheckedHeader> {
         let place = self.place.as_ref()?;
-        let seed = FrameSeed { uuid: self.uuid, segment: place.number };
+        let seed = FrameSeed {
+            uuid: self.uuid,
+            segment: place.number,
+        };
         let checked = header_at(&place.region, &seed, place.offset, &mut self.scratch)?;
         self.goes_on_with(&checked.header).then_some(checked)
     }
 
     fn goes_on_with(&self, header: &FrameHeader) -> bool {
         header.seq == self.expected
-            && self.previous.is_none_or(|(crc, epoch)| header.previous_crc == crc && header.epoch >= epoch)
+            && self
+                .previous
+                .is_none_or(|(crc, epoch)| header.previous_crc == crc && header.epoch >= epoch)
     }
 
     /// Maps a segment and stands at its start; `None` if the file is gone.
     fn enter(&mut self, number: u64) -> Result<Option<()>> {
-        let Some(file) = open(self.vfs.as_ref(), &self.directory, number)? else { return Ok(None) };
+        let Some(file) = open(self.vfs.as_ref(), &self.directory, number)? else {
+            return Ok(None);
+        };
         let region = file.map(file.len()?)?;
-        self.place = Some(Place { number, region, offset: 0 });
+        self.place = Some(Place {
+            number,
+            region,
+            offset: 0,
+        });
         Ok(Some(()))
     }
 
@@ -349,8 +425,13 @@ impl TailReader {
             return if published { Err(Error::NotFound) } else { Ok(()) };
         };
         let (number, offset) = (place.number, place.offset);
-        let begun = unchecked_header_at(&place.region, offset).is_some_and(|(header, _, _)| header.seq == self.expected);
-        if self.vfs.entry_kind(&self.directory.join(segment_file_name(number)))?.is_none() {
+        let begun = unchecked_header_at(&place.region, offset)
+            .is_some_and(|(header, _, _)| header.seq == self.expected);
+        if self
+            .vfs
+            .entry_kind(&self.directory.join(segment_file_name(number)))?
+            .is_none()
+        {
             return Err(Error::NotFound);
         }
         if !published && self.expected > self.proven_seq {

@@ -49,10 +49,7 @@ impl Store {
         let hit = self.kv_hit(&state, snapshot, key)?;
         match record::block_of(hit.kind, hit.value) {
             None => View::of_hit(&self.engine, &hit),
-            Some(block) => Ok(View::of_block(
-                &self.engine,
-                &state.read_owned_block(&block)?,
-            )),
+            Some(block) => Ok(View::of_block(&self.engine, &state.read_owned_block(&block)?)),
         }
     }
 
@@ -63,10 +60,7 @@ impl Store {
         let hit = self.kv_hit(&state, snapshot, key)?;
         match record::block_of(hit.kind, hit.value) {
             None => Ok(copy_front(hit.value, buffer)),
-            Some(block) => Ok(copy_front(
-                state.read_owned_block(&block)?.bytes(),
-                buffer,
-            )),
+            Some(block) => Ok(copy_front(state.read_owned_block(&block)?.bytes(), buffer)),
         }
     }
 
@@ -80,13 +74,15 @@ impl Store {
         self.check_open()?;
         let view = view_of(&self.engine, snapshot);
         for (number, key) in keys.iter().enumerate() {
-            let found = check_key(key).and_then(|()| view.get(Key::new(SPACE_KV, key).bytes())).and_then(|hit| {
-                let hit = hit.ok_or(Error::NotFound)?;
-                match record::block_of(hit.kind, hit.value) {
-                    None => View::of_hit(&self.engine, &hit),
-                    Some(block) => Ok(View::of_block(&self.engine, &view.block(&block)?)),
-                }
-            });
+            let found = check_key(key)
+                .and_then(|()| view.get(Key::new(SPACE_KV, key).bytes()))
+                .and_then(|hit| {
+                    let hit = hit.ok_or(Error::NotFound)?;
+                    match record::block_of(hit.kind, hit.value) {
+                        None => View::of_hit(&self.engine, &hit),
+                        Some(block) => Ok(View::of_block(&self.engine, &view.block(&block)?)),
+                    }
+                });
             each(number, found);
         }
         Ok(())

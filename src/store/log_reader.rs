@@ -55,10 +55,6 @@ impl LogReader {
 
     /// The next command, waiting up to `timeout` for a new commit. `Timeout`: none came; `NotFound`: the log was
     /// released past the reader.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "it can fail, waits, and lends what it finds"
-    )]
     pub fn next(&mut self, timeout: Duration) -> Result<LogCommand<'_>> {
         check_open(&self.engine)?;
         if self.commit.as_ref().is_none_or(FollowedCommit::is_over) {
@@ -75,9 +71,10 @@ impl LogReader {
             let view = match self.engine.view().block_range(&block, 0, block.len) {
                 Ok(slice) => View::of_block(&self.engine, &slice),
                 // A writer elsewhere has gone on since this store was opened: the block is in what it wrote since.
-                Err(Error::NotFound) if self.engine.options().read_only => {
-                    View::of_block(&self.engine, &self.engine.newest_view()?.block_range(&block, 0, block.len)?)
-                }
+                Err(Error::NotFound) if self.engine.options().read_only => View::of_block(
+                    &self.engine,
+                    &self.engine.newest_view()?.block_range(&block, 0, block.len)?,
+                ),
                 Err(error) => return Err(error),
             };
             self.block = Some(view);

@@ -201,7 +201,9 @@ fn check_open(engine: &Engine) -> Result<()> {
 /// Refuses what no key or stream name can be.
 fn check_key(key: &[u8]) -> Result<()> {
     if key.len() > MAX_KEY_BYTES {
-        return Err(Error::too_large(format!("keys and stream names have at most {MAX_KEY_BYTES} bytes")));
+        return Err(Error::too_large(format!(
+            "keys and stream names have at most {MAX_KEY_BYTES} bytes"
+        )));
     }
     Ok(())
 }

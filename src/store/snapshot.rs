@@ -17,10 +17,18 @@ impl Snapshot {
     pub(super) fn new(engine: Arc<Engine>) -> Snapshot {
         if engine.options().read_only {
             let view = engine.view();
-            return Snapshot { engine, seq: view.seq, pinned: Some(view) };
+            return Snapshot {
+                engine,
+                seq: view.seq,
+                pinned: Some(view),
+            };
         }
         let seq = engine.take_snapshot();
-        Snapshot { engine, seq, pinned: None }
+        Snapshot {
+            engine,
+            seq,
+            pinned: None,
+        }
     }
 
     pub(super) fn pinned(&self) -> Option<&View> {
@@ -44,7 +52,9 @@ impl Drop for Snapshot {
 /// What a read looks at: a snapshot, or now.
 pub(super) fn view_of(engine: &Engine, snapshot: Option<&Snapshot>) -> View {
     match snapshot {
-        Some(Snapshot { pinned: Some(view), .. }) => view.clone(),
+        Some(Snapshot {
+            pinned: Some(view), ..
+        }) => view.clone(),
         Some(snapshot) => engine.view_at(snapshot.seq),
         None => engine.view(),
     }

@@ -11,9 +11,11 @@ fn an_append_of_100_bytes_by_memcpy() {
     let root = std::env::temp_dir().join(format!("sarsen-log-cost-{}", std::process::id()));
     let vfs: Arc<dyn Vfs> = Arc::new(OsVfs);
     vfs.create_directory(&root).unwrap();
-    for (name, commands_len, written, count) in
-        [("memcpy 100 B", 100, false, 2_000_000_u64), ("memcpy 1 KiB", 1_024, false, 200_000), ("pwrite 100 B", 100, true, 100_000)]
-    {
+    for (name, commands_len, written, count) in [
+        ("memcpy 100 B", 100, false, 2_000_000_u64),
+        ("memcpy 1 KiB", 1_024, false, 200_000),
+        ("pwrite 100 B", 100, true, 100_000),
+    ] {
         let supply = Supply::new(Arc::clone(&vfs), root.clone(), 1, LogWrite::Mapped, 16 << 20);
         let mut appender = Appender::new(UUID, LogPosition::default(), Vec::new());
         let commands = vec![5_u8; commands_len];
@@ -58,7 +60,8 @@ fn an_append_of_100_bytes_by_memcpy() {
             outside / u128::from(count)
         );
         for segment in appender.segments() {
-            vfs.unlink(&root.join(segment_file_name(segment.number()))).unwrap();
+            vfs.unlink(&root.join(segment_file_name(segment.number())))
+                .unwrap();
         }
         supply.discard().unwrap();
     }

@@ -27,7 +27,11 @@ fn work(log: &mut Log, random: &mut Random) -> Result<()> {
             }
             size => {
                 let commands = random.below(if size == 3 { 9_000 } else { 300 });
-                log.append(commands as usize, random.below(5) as usize * 24, random.below(2) == 0)?;
+                log.append(
+                    commands as usize,
+                    random.below(5) as usize * 24,
+                    random.below(2) == 0,
+                )?;
             }
         }
     }
@@ -48,7 +52,11 @@ fn live(seed: u64, sync_lies: bool, tally: &mut Tally) {
     let mut random = Random(seed);
     let mut disk = disk(seed);
     disk.set_writeback([None, Some(3), Some(20)][random.below(3) as usize]);
-    let how = if random.below(4) == 0 { LogWrite::Written } else { LogWrite::Mapped };
+    let how = if random.below(4) == 0 {
+        LogWrite::Written
+    } else {
+        LogWrite::Mapped
+    };
     let mut log = Log::create(&disk, how, 16 << 10 << random.below(2));
     for round in 0..4 {
         if sync_lies && round == 1 {
@@ -61,7 +69,11 @@ fn live(seed: u64, sync_lies: bool, tally: &mut Tally) {
             assert!(SimVfs::is_power_loss(&error), "seed {seed}: {error:?}");
         }
         let killed = !disk.lost_power() && random.below(4) == 0;
-        let found = if killed { disk.restart() } else { disk.crash(random.below(u64::MAX)) };
+        let found = if killed {
+            disk.restart()
+        } else {
+            disk.crash(random.below(u64::MAX))
+        };
         let (next, damage) = Log::open(&found, log.manifest, log.first_segment, how, 16 << 10);
         let (_, end) = log.recover(&found);
         tally.rounds += 1;
@@ -75,19 +87,31 @@ fn live(seed: u64, sync_lies: bool, tally: &mut Tally) {
         assert!(
             log.commits.starts_with(&next.commits),
             "seed {seed}, round {round}: {:?} is no prefix",
-            next.commits.iter().map(|commit| (commit.seq, commit.epoch)).collect::<Vec<_>>()
+            next.commits
+                .iter()
+                .map(|commit| (commit.seq, commit.epoch))
+                .collect::<Vec<_>>()
         );
         let missing = log.durable_seq.saturating_sub(next.last_seq());
         if missing > 0 {
-            assert!(sync_lies, "seed {seed}, round {round}: {missing} durable commits are gone");
+            assert!(
+                sync_lies,
+                "seed {seed}, round {round}: {missing} durable commits are gone"
+            );
             tally.lost += 1;
             return;
         }
         assert!(next.durable_seq <= next.last_seq());
         if killed {
             assert_eq!(next.commits, log.commits, "seed {seed}: kill -9 loses nothing");
-            let appended = log.commits.last().is_some_and(|commit| commit.epoch == log.manifest.epoch);
-            assert!(!(appended && end.torn), "seed {seed}: whole frames and nothing else");
+            let appended = log
+                .commits
+                .last()
+                .is_some_and(|commit| commit.epoch == log.manifest.epoch);
+            assert!(
+                !(appended && end.torn),
+                "seed {seed}: whole frames and nothing else"
+            );
         }
         (log, disk) = (next, found);
         if killed {
@@ -107,7 +131,10 @@ fn every_crash_leaves_a_prefix_that_holds_what_was_durable() {
     for seed in 0..1_500 {
         live(seed, false, &mut tally);
     }
-    assert!(tally.rounds == 6_000 && tally.torn > 500 && tally.dropped > 2_000, "the crashes must bite");
+    assert!(
+        tally.rounds == 6_000 && tally.torn > 500 && tally.dropped > 2_000,
+        "the crashes must bite"
+    );
 }
 
 #[test]
@@ -116,6 +143,11 @@ fn a_disk_that_lies_about_syncs_is_found_out() {
     for seed in 0..300 {
         live(seed, true, &mut tally);
     }
-    assert!(tally.damaged + tally.lost > 50, "the checker is blind: {} + {}", tally.damaged, tally.lost);
+    assert!(
+        tally.damaged + tally.lost > 50,
+        "the checker is blind: {} + {}",
+        tally.damaged,
+        tally.lost
+    );
     assert!(tally.damaged > 50, "so is replay");
 }

@@ -12,7 +12,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{replay, segment_file_name, Appended, Appender, FrameParts, LogWrite, ReplayEnd, ReplayStart, Supply};
+use super::{
+    appender::Appended, replay, segment_file_name, Appender, FrameParts, LogWrite, ReplayEnd, ReplayStart,
+    Supply,
+};
 use crate::{
     error::Result,
     format::{
@@ -83,24 +86,40 @@ fn shared(disk: &SimVfs) -> Arc<dyn Vfs> {
 
 /// The manifest of a store that was just created.
 fn empty() -> ReplayStart {
-    ReplayStart { position: LogPosition::default(), checkpoint_seq: 0, epoch: 0, durable_seq: 0 }
+    ReplayStart {
+        position: LogPosition::default(),
+        checkpoint_seq: 0,
+        epoch: 0,
+        durable_seq: 0,
+        limit: u64::MAX,
+    }
 }
 
 /// What a replay gave, with the commits it saw.
 fn recover(disk: &SimVfs, first_segment: u64, start: ReplayStart) -> (Vec<Commit>, ReplayEnd) {
     let mut commits = Vec::new();
-    let end = replay(&shared(disk), &directory(), UUID, first_segment, start, &mut |frame, segment, offset| {
-        let image_at = offset + frame.image_offset;
-        assert_eq!(segment.region().bytes(image_at, frame.header.image_len), Some(frame.image));
-        assert_eq!(frame.assigned, ASSIGNED);
-        commits.push(Commit {
-            seq: frame.header.seq,
-            epoch: frame.header.epoch,
-            commands: frame.commands.to_vec(),
-            image: frame.image.to_vec(),
-        });
-        Ok(())
-    })
+    let end = replay(
+        &shared(disk),
+        &directory(),
+        UUID,
+        first_segment,
+        start,
+        &mut |frame, segment, offset| {
+            let image_at = offset + frame.image_offset;
+            assert_eq!(
+                segment.region().bytes(image_at, frame.header.image_len),
+                Some(frame.image)
+            );
+            assert_eq!(frame.assigned, ASSIGNED);
+            commits.push(Commit {
+                seq: frame.header.seq,
+                epoch: frame.header.epoch,
+                commands: frame.commands.to_vec(),
+                image: frame.image.to_vec(),
+            });
+            Ok(())
+        },
+    )
     .unwrap();
     (commits, end)
 }
@@ -134,7 +153,13 @@ impl Log {
         manifest.epoch += 1;
         let log = Log {
             disk: disk.clone(),
-            supply: Supply::new(shared(disk), directory(), end.highest_number + 1, how, max_segment),
+            supply: Supply::new(
+                shared(disk),
+                directory(),
+                end.highest_number + 1,
+                how,
+                max_segment,
+            ),
             appender: Appender::new(UUID, end.position, end.segments),
             manifest,
             first_segment,
@@ -145,15 +170,21 @@ impl Log {
     }
 
     fn last_seq(&self) -> u64 {
-        self.commits.last().map_or(self.manifest.checkpoint_seq, |commit| commit.seq)
+        self.commits
+            .last()
+            .map_or(self.manifest.checkpoint_seq, |commit| commit.seq)
     }
 
     /// Appends the next commit, `commands` and `image` of these lengths.
     fn append(&mut self, commands: usize, image: usize, written: bool) -> Result<Appended> {
         let seq = self.last_seq() + 1;
         let fill = (seq * 31 + self.manifest.epoch * 7) as u8 | 1;
-        let commit =
-            Commit { seq, epoch: self.manifest.epoch, commands: vec![fill; commands], image: vec![!fill | 2; image] };
+        let commit = Commit {
+            seq,
+            epoch: self.manifest.epoch,
+            commands: vec![fill; commands],
+            image: vec![!fill | 2; image],
+        };
         let frame_len = commit.frame_len();
         while !self.appender.has_room(frame_len) {
             match self.supply.take(frame_len) {
@@ -191,7 +222,8 @@ impl Log {
             segment.sync()?;
         }
         self.durable_seq = self.last_seq();
-        self.appender.put_mark(self.manifest.epoch, self.durable_seq, true)
+        self.appender
+            .put_mark(self.manifest.epoch, self.durable_seq, true)
     }
 
     /// Everything goes to files that aren't the log, and the log before `keep` further segments is let go.
@@ -216,10 +248,16 @@ impl Log {
 /// Changes bytes of a segment file behind everybody's back.
 fn damage(disk: &SimVfs, segment: u64, offset: u64, bytes: &[u8]) {
     let path = directory().join(segment_file_name(segment));
-    disk.open(&path, OpenMode::Write).unwrap().write_at(offset, bytes).unwrap();
+    disk.open(&path, OpenMode::Write)
+        .unwrap()
+        .write_at(offset, bytes)
+        .unwrap();
 }
 
 fn names(disk: &SimVfs) -> Vec<String> {
     let entries = disk.list(&directory()).unwrap();
-    entries.into_iter().map(|entry| entry.name.into_string().unwrap()).collect()
+    entries
+        .into_iter()
+        .map(|entry| entry.name.into_string().unwrap())
+        .collect()
 }

@@ -16,10 +16,18 @@ fn frames_replay_in_order_across_segments_of_growing_size() {
         assert!(log.appender.segments().len() > 3);
         let (commits, end) = log.recover(&disk.restart());
         assert_eq!(commits, log.commits);
-        assert_eq!((end.last_seq, end.last_epoch, end.torn, end.dropped_bytes), (600, 1, false, 0));
+        assert_eq!(
+            (end.last_seq, end.last_epoch, end.torn, end.dropped_bytes),
+            (600, 1, false, 0)
+        );
         assert_eq!((end.damage, end.position), (None, log.appender.position()));
         let firsts: Vec<u64> = end.segments.iter().map(|segment| segment.first_seq()).collect();
-        let appended: Vec<u64> = log.appender.segments().iter().map(|segment| segment.first_seq()).collect();
+        let appended: Vec<u64> = log
+            .appender
+            .segments()
+            .iter()
+            .map(|segment| segment.first_seq())
+            .collect();
         assert_eq!(firsts[..appended.len()], appended);
     }
 }
@@ -50,7 +58,10 @@ fn an_opening_goes_on_where_the_last_one_stopped_with_a_higher_epoch() {
         next.append_many(5);
         log = next;
         let (commits, end) = log.recover(&disk);
-        assert_eq!((commits.len() as u64, end.last_epoch, end.torn), (epoch * 5, epoch, false));
+        assert_eq!(
+            (commits.len() as u64, end.last_epoch, end.torn),
+            (epoch * 5, epoch, false)
+        );
     }
 }
 
@@ -62,10 +73,18 @@ fn a_torn_tail_is_cut_off_and_is_no_damage() {
     log.sync().unwrap();
     log.append_many(2);
     let torn = log.append(100, 0, false).unwrap();
-    damage(&disk, torn.segment.number(), torn.offset + torn.frame_len - 8, &[0; 8]);
+    damage(
+        &disk,
+        torn.segment.number(),
+        torn.offset + torn.frame_len - 8,
+        &[0; 8],
+    );
     let (commits, end) = log.recover(&disk);
     assert_eq!(commits, log.commits[..6]);
-    assert_eq!((end.torn, end.dropped_bytes, end.damage), (true, torn.frame_len, None));
+    assert_eq!(
+        (end.torn, end.dropped_bytes, end.damage),
+        (true, torn.frame_len, None)
+    );
     assert_eq!((end.last_seq, end.proven_seq), (6, 4));
 }
 
@@ -96,12 +115,21 @@ fn damage_at_or_below_a_durable_mark_is_reported_with_place_and_commits() {
         let disk = disk.restart();
         let mut byte = [0];
         let path = directory().join(segment_file_name(1));
-        disk.open(&path, OpenMode::Read).unwrap().read_at(bad.offset + at, &mut byte).unwrap();
+        disk.open(&path, OpenMode::Read)
+            .unwrap()
+            .read_at(bad.offset + at, &mut byte)
+            .unwrap();
         damage(&disk, 1, bad.offset + at, &[byte[0] ^ 4]);
         let (commits, end) = log.recover(&disk);
         assert_eq!((commits.len(), end.last_seq, end.proven_seq), (4, 4, 4));
         match end.damage.unwrap() {
-            Error::Corrupt { file, offset, first_seq, last_seq, .. } => {
+            Error::Corrupt {
+                file,
+                offset,
+                first_seq,
+                last_seq,
+                ..
+            } => {
                 assert_eq!((file.as_str(), offset), ("log/00000001.log", bad.offset));
                 assert_eq!((first_seq, last_seq), (5, 7));
             }
@@ -121,7 +149,17 @@ fn damage_is_known_by_a_later_frames_word_alone() {
     damage(&disk, 1, bad.offset, &[0; 64]);
     let (commits, end) = log.recover(&disk);
     assert!(commits.is_empty());
-    assert!(matches!(end.damage, Some(Error::Corrupt { first_seq: 1, last_seq: 1, .. })), "{end:?}");
+    assert!(
+        matches!(
+            end.damage,
+            Some(Error::Corrupt {
+                first_seq: 1,
+                last_seq: 1,
+                ..
+            })
+        ),
+        "{end:?}"
+    );
 }
 
 #[test]
@@ -129,9 +167,22 @@ fn damage_is_known_by_the_manifests_word_alone() {
     let disk = disk(1);
     let mut log = Log::create(&disk, LogWrite::Mapped, 64 << 10);
     log.append_many(2);
-    let manifest = ReplayStart { durable_seq: 3, ..log.manifest };
+    let manifest = ReplayStart {
+        durable_seq: 3,
+        ..log.manifest
+    };
     let (_, end) = recover(&disk, 0, manifest);
-    assert!(matches!(end.damage, Some(Error::Corrupt { first_seq: 3, last_seq: 3, .. })), "{end:?}");
+    assert!(
+        matches!(
+            end.damage,
+            Some(Error::Corrupt {
+                first_seq: 3,
+                last_seq: 3,
+                ..
+            })
+        ),
+        "{end:?}"
+    );
 }
 
 #[test]
@@ -145,7 +196,10 @@ fn a_missing_segment_is_damage_where_later_ones_prove_it() {
     disk.unlink(&directory().join(segment_file_name(1))).unwrap();
     let (commits, end) = log.recover(&disk);
     assert!(commits.is_empty());
-    assert!(matches!(end.damage, Some(Error::Corrupt { first_seq: 1, .. })), "{end:?}");
+    assert!(
+        matches!(end.damage, Some(Error::Corrupt { first_seq: 1, .. })),
+        "{end:?}"
+    );
 }
 
 #[test]
@@ -156,7 +210,11 @@ fn a_missing_or_shortened_segment_that_the_manifest_names_is_damage() {
     log.checkpoint(0).unwrap();
     let path = directory().join(segment_file_name(1));
     let shorter = disk.restart();
-    shorter.open(&path, OpenMode::Write).unwrap().set_len(600).unwrap();
+    shorter
+        .open(&path, OpenMode::Write)
+        .unwrap()
+        .set_len(600)
+        .unwrap();
     let gone = disk.restart();
     gone.unlink(&path).unwrap();
     for disk in [shorter, gone] {
@@ -205,7 +263,10 @@ fn frames_of_an_older_epoch_behind_a_cut_off_tail_never_come_back() {
     let mut bytes = vec![0; lost.frame_len as usize];
     let replacement = &next.commits[1];
     let header = replacement.header(0, next_crc(&disk, 1, 0));
-    let seed = crate::format::frame::FrameSeed { uuid: UUID, segment: 1 };
+    let seed = crate::format::frame::FrameSeed {
+        uuid: UUID,
+        segment: 1,
+    };
     bytes[..HEADER_BYTES].copy_from_slice(&header.encode(&seed, &ASSIGNED).0);
     bytes[HEADER_BYTES + 16..HEADER_BYTES + 16 + 40].copy_from_slice(&replacement.commands);
     damage(&disk, 1, lost.offset, &bytes);
@@ -221,7 +282,10 @@ fn frames_of_an_older_epoch_behind_a_cut_off_tail_never_come_back() {
 fn next_crc(disk: &SimVfs, segment: u64, offset: u64) -> u32 {
     let mut bytes = [0; HEADER_BYTES];
     let path = directory().join(segment_file_name(segment));
-    disk.open(&path, OpenMode::Read).unwrap().read_at(offset, &mut bytes).unwrap();
+    disk.open(&path, OpenMode::Read)
+        .unwrap()
+        .read_at(offset, &mut bytes)
+        .unwrap();
     FrameHeader::decode_unchecked(&bytes).unwrap().1
 }
 
@@ -233,7 +297,10 @@ fn what_a_recycled_segment_held_before_never_parses_and_is_no_torn_tail() {
     for round in 0..30 {
         log.append_many(60 + round);
         let (commits, end) = log.recover(&disk.restart());
-        assert_eq!((commits, end.torn, end.damage), (log.commits.clone(), false, None));
+        assert_eq!(
+            (commits, end.torn, end.damage),
+            (log.commits.clone(), false, None)
+        );
         let creations = disk.count(Operation::Create);
         log.checkpoint(0).unwrap();
         log.append_many(100);
@@ -274,7 +341,10 @@ fn a_mark_fits_behind_a_frame_that_fills_its_segment() {
 
 #[test]
 fn a_failed_pwrite_leaves_the_end_where_it_was_and_nothing_to_be_found() {
-    for (how, kind) in [(LogWrite::Written, FaultKind::ShortWrite), (LogWrite::Mapped, FaultKind::Io)] {
+    for (how, kind) in [
+        (LogWrite::Written, FaultKind::ShortWrite),
+        (LogWrite::Mapped, FaultKind::Io),
+    ] {
         for commands in [40, 100_000] {
             for nth in 1..=3 {
                 let disk = disk(1);
@@ -311,7 +381,10 @@ fn after_a_frame_that_could_be_neither_finished_nor_wiped_out_nothing_follows() 
     disk.fail(Fault::new(Operation::Write, 1, FaultKind::ShortWrite).forever());
     assert!(log.append(100, 0, true).is_err());
     disk.clear_faults();
-    assert!(log.append(100, 0, true).is_err(), "it could be taken for the frame that failed");
+    assert!(
+        log.append(100, 0, true).is_err(),
+        "it could be taken for the frame that failed"
+    );
 }
 
 #[test]
@@ -321,7 +394,10 @@ fn a_failed_sync_of_a_segment_fails_for_good() {
     log.append_many(3);
     disk.fail(Fault::new(Operation::Sync, 1, FaultKind::Io));
     assert!(matches!(log.sync(), Err(Error::Io { .. })));
-    assert!(matches!(log.sync(), Err(Error::Poisoned { .. })), "the disk would answer OK now");
+    assert!(
+        matches!(log.sync(), Err(Error::Poisoned { .. })),
+        "the disk would answer OK now"
+    );
 }
 
 #[test]
@@ -336,7 +412,10 @@ fn replay_writes_nothing_and_ends_the_same_however_often_it_runs() {
     let second = log.recover(&disk);
     assert_eq!(disk.operations(), operations);
     assert_eq!(first.0, second.0);
-    assert_eq!(format!("{:?}", first.1.position), format!("{:?}", second.1.position));
+    assert_eq!(
+        format!("{:?}", first.1.position),
+        format!("{:?}", second.1.position)
+    );
     assert!(first.1.torn && second.1.torn);
 }
 
@@ -345,7 +424,14 @@ fn segments_of_other_shapes_and_files_of_other_names_do_no_harm() {
     let disk = disk(1);
     let mut log = Log::create(&disk, LogWrite::Mapped, 16 << 10);
     log.append_many(5);
-    for name in ["00000002.log", "00000003.log", "2.log", "+0000002.log", "note.txt", "00000009.log.bak"] {
+    for name in [
+        "00000002.log",
+        "00000003.log",
+        "2.log",
+        "+0000002.log",
+        "note.txt",
+        "00000009.log.bak",
+    ] {
         let file = disk.open(&directory().join(name), OpenMode::CreateNew).unwrap();
         if name != "00000002.log" {
             file.write_at(0, b"SFRMSMRK").unwrap();
@@ -353,5 +439,8 @@ fn segments_of_other_shapes_and_files_of_other_names_do_no_harm() {
     }
     disk.create_directory(&directory().join("00000007.log")).unwrap();
     let (commits, end) = log.recover(&disk);
-    assert_eq!((commits, end.torn, end.damage, end.highest_number), (log.commits.clone(), false, None, 3));
+    assert_eq!(
+        (commits, end.torn, end.damage, end.highest_number),
+        (log.commits.clone(), false, None, 3)
+    );
 }

@@ -23,7 +23,16 @@ fn sizes_double_up_to_the_limit_and_numbers_rise() {
             (segment.number(), segment.size())
         })
         .collect();
-    assert_eq!(made, [(1, 16 << 10), (2, 32 << 10), (3, 64 << 10), (4, 102_400), (5, 102_400)]);
+    assert_eq!(
+        made,
+        [
+            (1, 16 << 10),
+            (2, 32 << 10),
+            (3, 64 << 10),
+            (4, 102_400),
+            (5, 102_400)
+        ]
+    );
     assert_eq!((supply.next_number(), names(&disk).len()), (6, 5));
 }
 
@@ -34,7 +43,9 @@ fn a_ready_segment_is_durable_with_its_name_and_length_before_it_is_used() {
     let segment = make_ready(&supply, 300_000);
     for seed in 0..50 {
         let crashed = disk.crash(seed);
-        let file = crashed.open(&directory().join("00000001.log"), OpenMode::Read).unwrap();
+        let file = crashed
+            .open(&directory().join("00000001.log"), OpenMode::Read)
+            .unwrap();
         assert_eq!(file.len().unwrap(), segment.size());
     }
 }
@@ -68,7 +79,13 @@ fn a_segment_too_small_for_a_frame_is_replaced_and_the_order_of_numbers_kept() {
     assert!(large.size() >= 200_032 && large.size() % 4096 == 0);
     let next = make_ready(&supply, 0);
     assert!(next.number() > large.number());
-    assert_eq!(names(&disk), [segment_file_name(large.number()), segment_file_name(next.number())]);
+    assert_eq!(
+        names(&disk),
+        [
+            segment_file_name(large.number()),
+            segment_file_name(next.number())
+        ]
+    );
 }
 
 #[test]
@@ -121,7 +138,10 @@ fn a_released_segment_is_renamed_and_used_again_without_a_write() {
     let third = make_ready(&supply, 0);
     assert_eq!((third.number(), third.first_seq()), (3, 0));
     assert_eq!(disk.count(Operation::Write), writes);
-    assert_eq!(names(&disk), [segment_file_name(second.number()), segment_file_name(3)]);
+    assert_eq!(
+        names(&disk),
+        [segment_file_name(second.number()), segment_file_name(3)]
+    );
     for seed in 0..50 {
         let names = names(&disk.crash(seed));
         assert_eq!(names, [segment_file_name(2), segment_file_name(3)]);

@@ -42,7 +42,11 @@ fn a_reader_from_any_seq_gets_every_later_commit_in_order() {
     for seq in [1, 2, 77, 150, 333, 499, 500, 501] {
         for limit in [500, FOREIGN] {
             let mut reader = reader(&disk, 0, seq, u64::from(seq > 1)).unwrap();
-            assert_eq!(drain(&mut reader, limit), log.commits[seq as usize - 1..], "from {seq}");
+            assert_eq!(
+                drain(&mut reader, limit),
+                log.commits[seq as usize - 1..],
+                "from {seq}"
+            );
         }
     }
 }
@@ -67,13 +71,20 @@ fn a_reader_follows_a_living_writer_across_segments_and_openings() {
     let mut seen = Vec::new();
     for round in 0..40 {
         log.append_many(17);
-        seen.extend(drain(&mut reader, if round % 2 == 0 { FOREIGN } else { log.last_seq() }));
+        seen.extend(drain(
+            &mut reader,
+            if round % 2 == 0 { FOREIGN } else { log.last_seq() },
+        ));
         assert_eq!(seen, log.commits);
         if round % 7 == 6 {
             log = Log::open(&disk, log.manifest, 0, LogWrite::Mapped, 16 << 10).0;
         }
     }
-    assert!(log.appender.segments().len() > 5, "{:?}", log.appender.segments().len());
+    assert!(
+        log.appender.segments().len() > 5,
+        "{:?}",
+        log.appender.segments().len()
+    );
 }
 
 #[test]
@@ -85,7 +96,10 @@ fn a_half_written_frame_is_not_there_yet() {
     let path = directory().join(segment_file_name(1));
     let mut bytes = vec![0; 64];
     let at = last.offset + last.frame_len - 64;
-    disk.open(&path, OpenMode::Read).unwrap().read_at(at, &mut bytes).unwrap();
+    disk.open(&path, OpenMode::Read)
+        .unwrap()
+        .read_at(at, &mut bytes)
+        .unwrap();
     damage(&disk, 1, at, &[0; 64]);
     let mut first = reader(&disk, 0, 1, 0).unwrap();
     assert_eq!(drain(&mut first, FOREIGN), log.commits[..2]);
@@ -135,9 +149,14 @@ fn a_reader_that_the_log_was_released_past_gets_not_found() {
         };
         assert_eq!(error, Error::NotFound);
         assert!(seen < 300);
-        let first = first_seq(&shared(&disk), &directory(), UUID, log.first_segment).unwrap().unwrap();
+        let first = first_seq(&shared(&disk), &directory(), UUID, log.first_segment)
+            .unwrap()
+            .unwrap();
         assert!(first > 1);
-        assert_eq!(reader(&disk, log.first_segment, first - 1, 0).unwrap_err(), Error::NotFound);
+        assert_eq!(
+            reader(&disk, log.first_segment, first - 1, 0).unwrap_err(),
+            Error::NotFound
+        );
         let mut reader = reader(&disk, log.first_segment, first, 0).unwrap();
         assert_eq!(drain(&mut reader, limit).last(), log.commits.last());
         drop(pin);
@@ -156,8 +175,14 @@ fn a_follower_of_another_history_gets_a_conflict() {
     log.append_many(5);
     // Has seen commit 7 of epoch 1, which a crash undid.
     assert!(matches!(reader(&disk, 0, 8, 1), Err(Error::Conflict { .. })));
-    assert_eq!(drain(&mut reader(&disk, 0, 8, 2).unwrap(), FOREIGN), log.commits[7..]);
-    assert_eq!(drain(&mut reader(&disk, 0, 6, 1).unwrap(), FOREIGN), log.commits[5..]);
+    assert_eq!(
+        drain(&mut reader(&disk, 0, 8, 2).unwrap(), FOREIGN),
+        log.commits[7..]
+    );
+    assert_eq!(
+        drain(&mut reader(&disk, 0, 6, 1).unwrap(), FOREIGN),
+        log.commits[5..]
+    );
     // One that waits for its next commit learns of it when that comes.
     let mut waiting = reader(&disk, 0, 11, 1).unwrap_err();
     assert!(matches!(waiting, Error::Conflict { .. }), "{waiting:?}");
@@ -186,7 +211,10 @@ fn segments_behind_a_cut_off_tail_are_passed_over() {
     assert_eq!(drain(&mut early, FOREIGN), log.commits[5..]);
     assert_eq!(drain(&mut far, log.last_seq()), log.commits[299..]);
     for seq in [1, 6, 7, 200, 405] {
-        assert_eq!(drain(&mut reader(&disk, 0, seq, 0).unwrap(), FOREIGN), log.commits[seq as usize - 1..]);
+        assert_eq!(
+            drain(&mut reader(&disk, 0, seq, 0).unwrap(), FOREIGN),
+            log.commits[seq as usize - 1..]
+        );
     }
 }
 
@@ -203,5 +231,8 @@ fn damage_in_what_is_kept_for_followers_is_said_and_not_handed_out() {
         assert_eq!(next(&mut reader, 7).as_ref(), Some(commit));
     }
     let error = reader.poll(7).unwrap_err();
-    assert!(matches!(error, Error::Corrupt { offset, first_seq: 4, .. } if offset == bad.offset), "{error:?}");
+    assert!(
+        matches!(error, Error::Corrupt { offset, first_seq: 4, .. } if offset == bad.offset),
+        "{error:?}"
+    );
 }
