@@ -69,7 +69,7 @@ lint:
 
 # Among them: include/sarsen.h is what src/ffi says, and imports go down only.
 rust-tests:
-	@$(STEP) rust-tests cargo test --release --locked --features simulation
+	@$(STEP) rust-tests cargo test --locked --features simulation
 
 # The contract of the header, and 200 processes killed while they write.
 c-tests:

@@ -1,5 +1,7 @@
 //! What a reader of the tree may rely on: imports go down only, files stay short, unsafe stays where it belongs.
 
+#![expect(clippy::expect_used, reason = "a test that can't go on says why")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
