@@ -177,11 +177,6 @@ static void body_deleting_makes_room(void *argument)
     sarsen_batch_free(batch);
 }
 
-static void deleting_works_on_a_full_disk_and_makes_room(void)
-{
-    run(body_deleting_makes_room, check_path("disk"));
-}
-
 static void body_closed_full(void *argument)
 {
     const char *disk = argument, *path = check_join(disk, "store");
@@ -242,7 +237,6 @@ static void creating_on_a_full_disk_is_refused_and_can_be_retried(void)
 
 static const check_case cases[] = {
     CASE(nothing_is_written_reads_go_on_and_a_retry_succeeds),
-    CASE(deleting_works_on_a_full_disk_and_makes_room),
     CASE(a_store_on_a_full_disk_closes_and_opens),
     CASE(creating_on_a_full_disk_is_refused_and_can_be_retried),
 };

@@ -222,8 +222,9 @@ typedef struct {
 // Figures about a store. Bytes unless named otherwise; counters start at 0 when the store is opened.
 typedef struct {
     uint64_t commits;
+    // Group syncs of the log, and checkpoints.
     uint64_t syncs;
-    // To the log.
+    // To the log and, large blocks, to chunks.
     uint64_t bytes_appended;
     // Counts, live and dead bytes are estimates, exact after sarsen_store_compact.
     uint64_t kv_count;
