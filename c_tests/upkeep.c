@@ -194,24 +194,6 @@ static void deleting_everything_gives_the_space_back(void)
     }
 }
 
-static void with_a_thread_space_comes_back_by_itself(void)
-{
-    const char *path = check_path("store");
-    sarsen_store *store = check_open(path, (check_how){.background = true, .chunk_bytes = 4 << 20, .memory_bytes = 8 << 20});
-    uint8_t *data = check_filled_new(50000, 1);
-    time_t deadline;
-    for (uint64_t i = 0; i < 1000; i++) CHECK_OK(sarsen_memory_append(store, i, NULL, data, 50000, ERR));
-    for (uint64_t i = 0; i < 1000; i++) CHECK_OK(sarsen_memory_delete(store, i, ERR));
-    /* Ordinary small writes go on; nobody asks for upkeep. */
-    deadline = time(NULL) + 100;
-    for (uint64_t i = 0; disk_bytes(path) > 24 << 20; i++) {
-        for (int j = 0; j < 200; j++) CHECK_OK(sarsen_kv_set(store, &i, 1, data, 1000, ERR));
-        CHECK(time(NULL) < deadline);
-    }
-    free(data);
-    check_close(store);
-}
-
 static void compact_keeps_exactly_what_is_live(void)
 {
     const char *path = check_path("store");
@@ -251,7 +233,6 @@ static const check_case cases[] = {
     CASE(maintain_does_the_work_in_slices),
     CASE(heap_stays_bounded_even_without_upkeep),
     CASE(deleting_everything_gives_the_space_back),
-    CASE(with_a_thread_space_comes_back_by_itself),
     CASE(compact_keeps_exactly_what_is_live),
 };
 CHECK_MAIN(cases)

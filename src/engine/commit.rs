@@ -470,6 +470,8 @@ impl Engine {
             next_stream_id: append.next_stream_id,
             counts: append.tally.counts,
         });
+        let deleted = self.counters.deleted.load(Ordering::Relaxed);
+        self.counters.deleted_frozen.store(deleted, Ordering::Relaxed);
         append.generation = Arc::clone(&next);
         // Under the append lock: no commit goes into the new generation before readers can see it.
         self.state.rcu(|state| {

@@ -34,7 +34,9 @@ pub(super) struct Merge {
 impl Merge {
     /// The next merge worth doing, if any.
     pub(super) fn plan(engine: &Engine, everything: bool) -> Result<Option<Merge>> {
-        let deleted = engine.counters.deleted.load(Ordering::Relaxed);
+        let counters = &engine.counters;
+        let frozen = counters.deleted_frozen.load(Ordering::Relaxed);
+        let deleted = frozen.min(counters.deleted.load(Ordering::Relaxed));
         let state = engine.state.load_full();
         let Some(MergePlan { inputs, into, bottom }) = plan_merge(&state.runs, everything) else {
             return Ok(None);

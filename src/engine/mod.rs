@@ -188,6 +188,8 @@ struct Counters {
     pinned_views: Arc<AtomicU64>,
     /// Index entries that were deleted or trimmed since the last merge of everything.
     deleted: AtomicU64,
+    /// How many of them are in generations that were closed: those that a merge can meet.
+    deleted_frozen: AtomicU64,
 }
 
 /// A store in use. See the module.
