@@ -5,7 +5,11 @@
 //! the seed, and `SARSEN_SIM_SEED=<seed> SARSEN_SIM_CRASHES=1` repeats it.
 
 #![cfg(feature = "simulation")]
-#![expect(clippy::expect_used, reason = "a test that can't go on says why")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that can't go on says why"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -195,7 +199,7 @@ fn case(seed: u64, control: Control, all: &[Model]) -> Result<u64, String> {
                         "seed {seed}, round {round}: proven beyond the newest commit"
                     ));
                 }
-                if random(&mut state) % 4 == 0 {
+                if random(&mut state).is_multiple_of(4) {
                     let findings = store
                         .verify()
                         .map_err(|error| format!("seed {seed}: verify: {error}"))?;
@@ -213,7 +217,7 @@ fn case(seed: u64, control: Control, all: &[Model]) -> Result<u64, String> {
                     let mut batch = Batch::new();
                     number += 1;
                     commit(number, &mut batch, &mut model);
-                    let survive = if random(&mut state) % 3 == 0 {
+                    let survive = if random(&mut state).is_multiple_of(3) {
                         Survive::Power
                     } else {
                         Survive::Process
@@ -238,7 +242,7 @@ fn case(seed: u64, control: Control, all: &[Model]) -> Result<u64, String> {
                         Err(error) => return fail("writing", &error),
                     }
                 }
-                if !disk.lost_power() && random(&mut state) % 3 == 0 {
+                if !disk.lost_power() && random(&mut state).is_multiple_of(3) {
                     let closed = store.close();
                     if closed.is_ok() {
                         durable = durable.max(number);

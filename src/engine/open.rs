@@ -34,7 +34,7 @@ use crate::{
     error::{Error, Result},
     format::manifest::{Counts, LogPosition, Manifest},
     index::part_file_name,
-    log::{segment_file_name, Appender, GroupSync, LogWrite, Supply},
+    log::{self, segment_file_name, Appender, GroupSync, LogWrite, Supply},
     vfs::{EntryKind, File, ForkSentinel, OpenMode, Vfs},
 };
 
@@ -230,6 +230,11 @@ impl Engine {
             }
             return Err(error);
         }
+        // Frames that recovery left out must not come back once something else stands in their place.
+        let position = lock(&self.append).appender.position();
+        let next_seq = self.last_seq().saturating_add(1);
+        log::cut_off(&self.vfs, &self.log_directory(), &position, next_seq)
+            .inspect_err(|error| self.poison(error))?;
         let generation = manifest.current().generation;
         self.clear_leftovers(manifest.current(), generation)?;
         self.begun.store(true, Ordering::Release);

@@ -126,9 +126,6 @@ impl Appender {
             self.wipe(&segment, offset);
             return Err(error);
         }
-        if offset == 0 {
-            segment.set_first_seq(parts.seq);
-        }
         self.position.offset = offset.saturating_add(frame_len);
         self.position.previous_crc = crc;
         let image_offset = self.position.offset.saturating_sub(header.image_len);
@@ -155,6 +152,7 @@ impl Appender {
         let frame = &mut self.scratch;
         frame.clear();
         if frame_len <= ONE_PIECE_BYTES {
+            frame.reserve(to_usize(frame_len).unwrap_or(0));
             for piece in [head, parts.assigned, parts.commands, padding, parts.image] {
                 frame.extend_from_slice(piece);
             }

@@ -1,18 +1,20 @@
 //! The log: commits as frames in segment files, in the order of their seq.
 //!
 //! `supply` makes segments ready ahead of time, `appender` writes frames and marks into them, `sync` makes one sync
-//! serve many waiters, `replay` reads the log after a crash, `tail` follows it, `inspect` is how the last two look at
-//! bytes that somebody may be storing to.
+//! serve many waiters, `replay` reads the log after a crash, `cut` removes what recovery undid. `tail` follows the
+//! log, `survey` tells it which segments count. `inspect` is how both look at bytes that somebody may be storing to.
 //!
 //! An opening never writes into a segment of an earlier one: its first frame starts a new segment, whose number is
 //! above every number in use. So whatever a crash left behind a log's end stays there, as evidence, until a
 //! checkpoint releases the segment. Numbers in use rise along the log, with gaps.
 
 mod appender;
+mod cut;
 mod inspect;
 mod replay;
 mod segment;
 mod supply;
+mod survey;
 mod sync;
 mod tail;
 
@@ -20,8 +22,10 @@ mod tail;
 mod tests;
 
 pub(crate) use appender::{Appender, FrameParts};
+pub(crate) use cut::cut_off;
 pub(crate) use replay::{replay, ReplayEnd, ReplayStart};
 pub(crate) use segment::{segment_file_name, LogWrite, Segment};
 pub(crate) use supply::Supply;
+pub(crate) use survey::first_seq;
 pub(crate) use sync::GroupSync;
-pub(crate) use tail::{first_seq, TailFrame, TailReader};
+pub(crate) use tail::{TailFrame, TailReader};

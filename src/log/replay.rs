@@ -42,8 +42,6 @@ pub(crate) struct ReplayEnd {
     /// Behind the last frame.
     pub(crate) position: LogPosition,
     pub(crate) last_seq: u64,
-    /// Of the last frame; 0 if none was replayed.
-    pub(crate) last_epoch: u64,
     /// Newest commit, up to the last one, that something proves to have been durable.
     pub(crate) proven_seq: u64,
     /// Commits behind the end were begun, and never acknowledged as durable.
@@ -114,13 +112,13 @@ pub(crate) fn replay(
     let mut looked_at = 0;
     let evidence = loop {
         if chain.expected > start.limit {
+            // What is left out still proves what lies before it, and a stop on purpose is no damage.
+            let behind = gather(&segments, uuid, &position, &mut scratch);
+            claimed_seq = claimed_seq.max(behind.durable_seq.min(start.limit));
             break Behind::default();
         }
         if let Some((segment, offset, frame)) = next_frame(&segments, uuid, &position, &chain, &mut scratch) {
             apply(&frame, segment, offset)?;
-            if offset == 0 {
-                segment.set_first_seq(frame.header.seq);
-            }
             claimed_seq = claimed_seq.max(frame.header.durable_seq);
             replayed_bytes = replayed_bytes.saturating_add(frame.frame_len());
             chain.expected = chain.expected.saturating_add(1);
@@ -149,7 +147,6 @@ pub(crate) fn replay(
     Ok(ReplayEnd {
         position,
         last_seq,
-        last_epoch: chain.epoch,
         proven_seq: claimed_seq.min(last_seq),
         torn: torn_bytes.is_some() || evidence.newest_seq >= chain.expected,
         dropped_bytes,
@@ -181,8 +178,8 @@ fn open_segments(
 
 /// The whole frame that goes on with the chain: at the position, or else at the start of a later segment. An opening
 /// starts a segment of its own, so the next one need not be the one with the next number; and the frame at the position
-/// may be one that an earlier crash tore, header intact and of the right seq, with the one that took its place elsewhere. Where
-/// two openings went on behind the same commit, the later epoch counts: the other's was never durable.
+/// may be one that an earlier crash tore, header intact and of the right seq, with the one that took its place
+/// elsewhere. Where two openings went on behind the same commit, the later epoch counts: the other's was never durable.
 fn next_frame<'a>(
     segments: &'a [Arc<Segment>],
     uuid: [u8; 16],

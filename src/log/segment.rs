@@ -6,7 +6,7 @@
 use std::{
     path::Path,
     sync::{
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
         Arc,
     },
 };
@@ -63,7 +63,6 @@ pub(crate) struct Segment {
     own_references: usize,
     map: Option<Arc<dyn WriteMap>>,
     fresh: bool,
-    first_seq: AtomicU64,
     stored_to: AtomicBool,
     sync_failed: AtomicBool,
 }
@@ -124,7 +123,6 @@ impl Segment {
             own_references,
             map,
             fresh,
-            first_seq: AtomicU64::new(0),
             stored_to: AtomicBool::new(false),
             sync_failed: AtomicBool::new(false),
         }
@@ -168,15 +166,6 @@ impl Segment {
     /// Made in this opening: only such segments are written into, and recycled.
     pub(super) fn is_fresh(&self) -> bool {
         self.fresh
-    }
-
-    /// Seq of the frame at offset 0, 0 while unknown.
-    pub(crate) fn first_seq(&self) -> u64 {
-        self.first_seq.load(Ordering::Acquire)
-    }
-
-    pub(super) fn set_first_seq(&self, seq: u64) {
-        self.first_seq.store(seq, Ordering::Release);
     }
 
     /// Whether frames were copied into the map: then preparing the next segment's pages pays.

@@ -287,15 +287,6 @@ impl Supply {
         self.next_number.load(Ordering::Relaxed)
     }
 
-    /// Disk bytes of files that wait here.
-    pub(crate) fn bytes(&self) -> u64 {
-        let shelf = lock(&self.shelf);
-        let ready = shelf.ready.iter().map(|ready| ready.size());
-        ready
-            .chain(shelf.spares.iter().map(Segment::size))
-            .fold(0, u64::saturating_add)
-    }
-
     fn abandon(&self, work: Work) -> Result<()> {
         self.unlink(work.number)
     }

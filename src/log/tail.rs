@@ -5,22 +5,20 @@
 //! stays readable until it is recycled, and then its frames fail the seed of the number they are looked for under. One
 //! thread at a time per reader.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use super::{
     inspect::{frame_behind, header_at, unchecked_header_at, CheckedHeader},
     segment::{segment_display_name, segment_file_name, segment_files},
+    survey::{first_header, live_segments, open, First},
 };
 use crate::{
     error::{Error, Result},
     format::{
-        bytes::{to_u64, to_usize},
+        bytes::to_usize,
         frame::{Frame, FrameHeader, FrameSeed, HEADER_BYTES},
     },
-    vfs::{File, OpenMode, Region, Vfs},
+    vfs::{Region, Vfs},
 };
 
 /// A whole frame, checked, in memory of its own.
@@ -71,100 +69,6 @@ impl TailFrame {
     }
 }
 
-/// Seq of the oldest commit in the log; `None` where there is none.
-pub(crate) fn first_seq(
-    vfs: &Arc<dyn Vfs>,
-    directory: &Path,
-    uuid: [u8; 16],
-    first_segment: u64,
-) -> Result<Option<u64>> {
-    Ok(live_segments(vfs.as_ref(), directory, uuid, first_segment)?
-        .first()
-        .map(|first| first.header.seq))
-}
-
-/// A segment as its first frame describes it.
-#[derive(Debug, Clone, Copy)]
-struct First {
-    number: u64,
-    header: FrameHeader,
-}
-
-/// Those segments, oldest first, whose frames count. What a crash left behind a cut-off tail doesn't: the opening after
-/// it started again at a seq no higher, in a later segment.
-fn live_segments(vfs: &dyn Vfs, directory: &Path, uuid: [u8; 16], first_segment: u64) -> Result<Vec<First>> {
-    let mut live: Vec<First> = Vec::new();
-    for (number, _) in segment_files(vfs, directory)? {
-        if number < first_segment {
-            continue;
-        }
-        if let Some(checked) = first_header(vfs, directory, uuid, number)? {
-            while live
-                .pop_if(|earlier| earlier.header.seq >= checked.header.seq)
-                .is_some()
-            {}
-            live.push(First {
-                number,
-                header: checked.header,
-            });
-        }
-    }
-    Ok(live)
-}
-
-/// The header at the start of a segment file, read without a map; `None` if there is none, or no such file any more.
-fn first_header(
-    vfs: &dyn Vfs,
-    directory: &Path,
-    uuid: [u8; 16],
-    number: u64,
-) -> Result<Option<CheckedHeader>> {
-    let Some(file) = open(vfs, directory, number)? else {
-        return Ok(None);
-    };
-    let size = file.len()?;
-    let mut head = [0; HEADER_BYTES];
-    if size < to_u64(HEADER_BYTES) {
-        return Ok(None);
-    }
-    file.read_at(0, &mut head)?;
-    let Some((header, crc)) = FrameHeader::decode_unchecked(&head) else {
-        return Ok(None);
-    };
-    let Some(frame_len) = header.frame_len().filter(|len| *len <= size) else {
-        return Ok(None);
-    };
-    let Some(assigned_len) = to_usize(u64::from(header.assigned_len)) else {
-        return Ok(None);
-    };
-    let mut assigned = vec![0; assigned_len];
-    file.read_at(to_u64(HEADER_BYTES), &mut assigned)?;
-    let seed = FrameSeed {
-        uuid,
-        segment: number,
-    };
-    Ok(
-        (header.encode(&seed, &assigned).1 == crc).then_some(CheckedHeader {
-            header,
-            crc,
-            frame_len,
-        }),
-    )
-}
-
-/// `None` if the file is gone.
-fn open(vfs: &dyn Vfs, directory: &Path, number: u64) -> Result<Option<Arc<dyn File>>> {
-    let path = directory.join(segment_file_name(number));
-    match vfs.open(&path, OpenMode::Read) {
-        Ok(file) => Ok(Some(file)),
-        Err(Error::Io {
-            os_code: libc::ENOENT,
-            ..
-        }) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 /// Where in the log a reader stands.
 #[derive(Debug)]
 struct Place {
@@ -191,6 +95,15 @@ pub(crate) struct TailReader {
     wanted_epoch: u64,
     /// Something says that the commits up to this one were durable, so they must be somewhere.
     proven_seq: u64,
+    /// Segments behind the place as the last survey found them. Where one goes on with the chain, it counts and not
+    /// what lies at the place: recovery may have undone whole commits, and an opening went on before them.
+    ahead: Vec<First>,
+    /// Commits up to this one were published, and their segments there, when the survey was made.
+    surveyed_seq: u64,
+    /// Nothing was at the place when the reader last looked.
+    seen_empty: bool,
+    /// The segment is being written to: frames came into it under the reader's eyes. So nothing in it was undone.
+    beside_writer: bool,
     scratch: Vec<u8>,
 }
 
@@ -221,16 +134,37 @@ impl TailReader {
                 .map(|first| first.header.durable_seq)
                 .max()
                 .unwrap_or(0),
+            surveyed_seq: seq.saturating_sub(1),
+            seen_empty: false,
+            beside_writer: false,
+            ahead: Vec::new(),
             scratch: Vec::new(),
         };
         if let Some(first) = reader.start_of(&live)? {
+            reader.ahead = live;
             reader.enter(first.number)?.ok_or(Error::NotFound)?;
             reader.expected = first.header.seq;
-            if reader.skip_to_wanted(u64::MAX)? {
+            while let Err(error) = reader.skip_to_wanted(u64::MAX) {
+                // What a checkpoint made superfluous may have holes, which are no harm where more is wanted.
+                reader.leap(error)?;
+            }
+            if reader.expected == reader.wanted {
                 reader.check_epoch(None)?;
             }
         }
         Ok(reader)
+    }
+
+    /// Goes on in the next segment before the wanted commit; with `error` where there is none.
+    fn leap(&mut self, error: Error) -> Result<()> {
+        let next = |first: &&First| first.header.seq > self.expected && first.header.seq <= self.wanted;
+        let Some(first) = self.ahead.iter().find(next).copied() else {
+            return Err(error);
+        };
+        self.enter(first.number)?.ok_or(error)?;
+        self.expected = first.header.seq;
+        self.previous = None;
+        Ok(())
     }
 
     /// The segment to start in: it has the frame before the wanted one, and it is proven that its first frame counts.
@@ -269,7 +203,7 @@ impl TailReader {
     fn skip_to_wanted(&mut self, limit_seq: u64) -> Result<bool> {
         loop {
             if self.place.is_some() && self.expected >= self.wanted {
-                return Ok(self.expected <= limit_seq);
+                return Ok(true);
             }
             let Some(checked) = self.find(limit_seq, Self::here)? else {
                 return Ok(false);
@@ -285,7 +219,15 @@ impl TailReader {
     /// is yet to come.
     fn find<T>(&mut self, limit_seq: u64, take: fn(&mut Self) -> Option<T>) -> Result<Option<T>> {
         if self.place.is_some() && self.expected > limit_seq {
+            self.seen_empty = self.seen_empty || self.header_here().is_none();
             return Ok(None);
+        }
+        if self.place.is_some()
+            && self.expected > self.surveyed_seq
+            && !self.seen_empty
+            && !self.beside_writer
+        {
+            self.survey(limit_seq)?;
         }
         if let Some(found) = self.look(take)? {
             return Ok(Some(found));
@@ -298,10 +240,26 @@ impl TailReader {
         }
     }
 
+    fn survey(&mut self, limit_seq: u64) -> Result<()> {
+        let from = self
+            .place
+            .as_ref()
+            .map_or(self.first_segment, |place| place.number);
+        self.ahead = live_segments(self.vfs.as_ref(), &self.directory, self.uuid, from)?;
+        self.surveyed_seq = limit_seq;
+        Ok(())
+    }
+
     fn look<T>(&mut self, take: fn(&mut Self) -> Option<T>) -> Result<Option<T>> {
+        let here = self.place.as_ref().map_or(u64::MAX, |place| place.number);
+        let turn = |first: &&First| first.number > here && self.goes_on_with(&first.header);
+        if let Some(first) = self.ahead.iter().find(turn).copied() {
+            self.enter(first.number)?;
+        }
         if let Some(found) = take(self) {
             return Ok(Some(found));
         }
+        self.seen_empty = self.place.is_some() && self.header_here().is_none();
         let after = self
             .place
             .as_ref()
@@ -384,6 +342,8 @@ impl TailReader {
             region,
             offset: 0,
         });
+        self.seen_empty = false;
+        self.beside_writer = false;
         Ok(Some(()))
     }
 
@@ -391,6 +351,8 @@ impl TailReader {
         if let Some(place) = &mut self.place {
             place.offset = place.offset.saturating_add(checked.frame_len);
         }
+        self.beside_writer = self.beside_writer || self.seen_empty;
+        self.seen_empty = false;
         self.previous = Some((checked.crc, checked.header.epoch));
         self.proven_seq = self.proven_seq.max(checked.header.durable_seq);
         self.expected = checked.header.seq.saturating_add(1);
@@ -440,7 +402,11 @@ impl TailReader {
         if self.here().is_some() {
             return Ok(());
         }
-        if begun {
+        self.survey(limit_seq)?;
+        let mut ahead = self.ahead.iter().filter(|first| first.number > number);
+        let crashed_since =
+            ahead.any(|first| self.previous.is_none_or(|(_, epoch)| first.header.epoch > epoch));
+        if begun && !crashed_since {
             return Err(Error::Corrupt {
                 file: segment_display_name(number),
                 offset,
@@ -449,7 +415,7 @@ impl TailReader {
                 last_seq: self.expected,
             });
         }
-        // A hole that recovery got past by way of a checkpoint: the log as a follower needs it begins behind it.
+        // A hole that recovery got past by way of a checkpoint: for a follower the log begins behind it.
         Err(Error::NotFound)
     }
 }

@@ -13,8 +13,8 @@ use std::{
 };
 
 use super::{
-    appender::Appended, replay, segment_file_name, Appender, FrameParts, LogWrite, ReplayEnd, ReplayStart,
-    Supply,
+    appender::Appended, cut_off, replay, segment_file_name, Appender, FrameParts, LogWrite, ReplayEnd,
+    ReplayStart, Supply,
 };
 use crate::{
     error::Result,
@@ -125,7 +125,6 @@ fn recover(disk: &SimVfs, first_segment: u64, start: ReplayStart) -> (Vec<Commit
 }
 
 struct Log {
-    disk: SimVfs,
     supply: Supply,
     appender: Appender,
     /// The newest durable manifest.
@@ -134,6 +133,8 @@ struct Log {
     durable_seq: u64,
     /// Every commit since the checkpoint.
     commits: Vec<Commit>,
+    /// Seqs of the first frames of this opening's segments.
+    segment_starts: Vec<u64>,
 }
 
 impl Log {
@@ -152,7 +153,6 @@ impl Log {
         let (commits, end) = recover(disk, first_segment, manifest);
         manifest.epoch += 1;
         let log = Log {
-            disk: disk.clone(),
             supply: Supply::new(
                 shared(disk),
                 directory(),
@@ -165,6 +165,7 @@ impl Log {
             first_segment,
             durable_seq: end.proven_seq,
             commits,
+            segment_starts: Vec::new(),
         };
         (log, end.damage)
     }
@@ -206,6 +207,9 @@ impl Log {
             written,
         )?;
         assert_eq!(appended.frame_len, frame_len);
+        if appended.offset == 0 {
+            self.segment_starts.push(seq);
+        }
         self.commits.push(commit);
         Ok(appended)
     }
@@ -233,7 +237,8 @@ impl Log {
         self.manifest.durable_seq = self.durable_seq;
         self.manifest.position = self.appender.position();
         self.commits.clear();
-        self.first_segment = self.manifest.position.segment.saturating_sub(keep);
+        let keep_from = self.manifest.position.segment.saturating_sub(keep);
+        self.first_segment = self.first_segment.max(keep_from);
         for segment in self.appender.release_before(self.first_segment) {
             self.supply.recycle(segment)?;
         }

@@ -236,3 +236,96 @@ fn damage_in_what_is_kept_for_followers_is_said_and_not_handed_out() {
         "{error:?}"
     );
 }
+
+/// Ten whole commits of epoch 1, of which recovery keeps only five: say that a large block of the sixth is broken.
+fn half_undone(disk: &SimVfs) -> Log {
+    let mut log = Log::create(disk, LogWrite::Mapped, 16 << 10);
+    for _ in 0..10 {
+        log.append(50, 0, false).unwrap();
+    }
+    let limit = ReplayStart {
+        limit: 5,
+        ..log.manifest
+    };
+    let (mut next, damage) = Log::open(disk, limit, 0, LogWrite::Mapped, 16 << 10);
+    next.manifest.limit = u64::MAX;
+    assert_eq!((damage, next.last_seq()), (None, 5));
+    next
+}
+
+#[test]
+fn whole_commits_that_recovery_undid_are_never_handed_out() {
+    let disk = disk(1);
+    let mut log = half_undone(&disk);
+    // One follower starts before the writer goes on, where the undone commits are the log's end.
+    let mut early = reader(&disk, 0, 3, 1).unwrap();
+    assert_eq!(drain(&mut early, 5), log.commits[2..]);
+    let mut slow = reader(&disk, 0, 3, 1).unwrap();
+    let mut at_end = reader(&disk, 0, 6, 1).unwrap();
+    assert!(at_end.poll(5).unwrap().is_none());
+    for _ in 0..10 {
+        log.append(50, 0, false).unwrap();
+    }
+    assert_eq!(drain(&mut early, 15), log.commits[5..]);
+    assert_eq!(drain(&mut slow, 15), log.commits[2..]);
+    assert_eq!(drain(&mut at_end, 15), log.commits[5..]);
+    for (seq, epoch) in [(1, 0), (5, 1), (6, 1), (7, 2), (11, 2), (16, 2)] {
+        for limit in [15, FOREIGN] {
+            let mut reader = reader(&disk, 0, seq, epoch).unwrap();
+            assert_eq!(
+                drain(&mut reader, limit),
+                log.commits[seq as usize - 1..],
+                "{seq}"
+            );
+        }
+    }
+    assert!(matches!(reader(&disk, 0, 8, 1), Err(Error::Conflict { .. })));
+}
+
+#[test]
+fn a_reader_beside_the_writer_looks_at_the_directory_only_where_a_segment_ends() {
+    let disk = disk(1);
+    let mut log = Log::create(&disk, LogWrite::Mapped, 16 << 10);
+    log.append_many(3);
+    let mut reader = reader(&disk, 0, 1, 0).unwrap();
+    assert_eq!(drain(&mut reader, 3), log.commits);
+    log.append_many(1);
+    assert!(next(&mut reader, 4).is_some() && next(&mut reader, 4).is_none());
+    let opened = disk.count(Operation::Open);
+    for _ in 0..20 {
+        log.append_many(1);
+        let limit = log.last_seq();
+        assert!(next(&mut reader, limit).is_some() && next(&mut reader, limit).is_none());
+    }
+    assert_eq!(disk.count(Operation::Open), opened);
+}
+
+#[test]
+fn a_hole_that_a_checkpoint_got_past_harms_only_who_wants_what_was_in_it() {
+    for (torn_at, len) in [(0, 64), (90, 8)] {
+        let disk = disk(1);
+        let mut log = Log::create(&disk, LogWrite::Mapped, 16 << 10);
+        log.append_many(4);
+        let lost = log.append(100, 0, false).unwrap();
+        // Killed; what was replayed went to new files, and then the power failed.
+        let before = log.commits.clone();
+        let (mut log, _) = Log::open(&disk, log.manifest, 0, LogWrite::Mapped, 16 << 10);
+        log.checkpoint(5).unwrap();
+        log.append_many(3);
+        log.sync().unwrap();
+        damage(&disk, 1, lost.offset + torn_at, &vec![0; len]);
+        assert_eq!(log.recover(&disk).0, log.commits);
+        for seq in 6..=9 {
+            let mut reader = reader(&disk, 0, seq, 0).unwrap();
+            assert_eq!(drain(&mut reader, 8), log.commits[seq as usize - 6..]);
+        }
+        assert_eq!(
+            reader(&disk, 0, 6, 1).unwrap().poll(8).unwrap_err(),
+            Error::NotFound
+        );
+        assert_eq!(drain(&mut reader(&disk, 0, 6, 2).unwrap(), 8), log.commits);
+        let mut reader = reader(&disk, 0, 4, 0).unwrap();
+        assert_eq!(next(&mut reader, 8).as_ref(), Some(&before[3]));
+        assert_eq!(reader.poll(8).unwrap_err(), Error::NotFound);
+    }
+}
