@@ -76,7 +76,7 @@ fn a_segment_too_small_for_a_frame_is_replaced_and_the_order_of_numbers_kept() {
     // Half-way to the next one, a yet larger frame comes.
     assert!(supply.prepare(20_000).unwrap());
     let large = make_ready(&supply, 200_000);
-    assert!(large.size() >= 200_032 && large.size() % 4096 == 0);
+    assert!(large.size() >= 200_032 && large.size().is_multiple_of(4096));
     let next = make_ready(&supply, 0);
     assert!(next.number() > large.number());
     assert_eq!(
