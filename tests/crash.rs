@@ -8,7 +8,8 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a test that can't go on says why"
+    clippy::print_stdout,
+    reason = "a test says what it saw, and why it can't go on"
 )]
 
 use std::{
