@@ -173,13 +173,18 @@ const char *check_program(void)
     return path;
 }
 
+bool check_valgrind(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+    return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
+}
+
 bool check_instrumented(void)
 {
 #ifdef __SANITIZE_ADDRESS__
     return true;
 #else
-    const char *preloaded = getenv("LD_PRELOAD");
-    return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
+    return check_valgrind();
 #endif
 }
 

@@ -106,6 +106,7 @@ const char *check_program(void);
 
 /* Whether this runs under valgrind or a sanitizer: slower by ten times and more, and heavy on memory. */
 bool check_instrumented(void);
+bool check_valgrind(void);
 
 /* Ends the program as skipped. */
 _Noreturn void check_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));

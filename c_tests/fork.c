@@ -25,6 +25,13 @@ static void nobody_calls(void *user, uint64_t seq, sarsen_status status)
     *(bool *)user = true;
 }
 
+/* Under valgrind a child leaves through exec, which looks for no leaks: the library leaves the memory of a store that
+ * was carried over as it is, since another thread of the parent may have held its locks. */
+static void leave(void)
+{
+    if (check_valgrind()) execlp("true", "true", (char *)NULL);
+}
+
 static void use_in_child(void *argument)
 {
     handles *h = argument;
@@ -116,6 +123,7 @@ static void use_in_child(void *argument)
     CHECK_IN(STATUS_BIT(SARSEN_OK) | STATUS_BIT(SARSEN_FORKED), sarsen_store_close(h->store, ERR));
     CHECK_BYTES(h->view.data, h->view.len, "parent", 6);
     sarsen_view_release(&h->view);
+    leave();
 }
 
 static void in_the_child_every_call_answers_forked(void)
@@ -185,11 +193,13 @@ static void close_in_child(void *argument)
     handles *h = argument;
     CHECK_IN(STATUS_BIT(SARSEN_OK) | STATUS_BIT(SARSEN_FORKED), sarsen_store_close(h->store, ERR));
     sarsen_kv_iter_free(h->pairs); /* after its store, too */
+    leave();
 }
 
 static void leave_child(void *argument)
 {
     (void)argument; /* ends without closing anything */
+    leave();
 }
 
 static void a_child_neither_unlocks_nor_writes(void)
@@ -223,6 +233,7 @@ static void open_in_child(void *path)
     store = check_open(check_join(path, "../other"), (check_how){.background = true});
     check_set(store, "key", "of the child");
     check_close(store);
+    leave();
 }
 
 static void a_child_may_open_stores_of_its_own(void)

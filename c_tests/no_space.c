@@ -36,7 +36,7 @@ static void small_disk(const char *directory)
         snprintf(ids, sizeof ids, "0 %u 1", (unsigned)group);
         map_root("/proc/self/gid_map", ids);
     }
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+    if (mount("none", "/", "none", MS_REC | MS_PRIVATE, "") != 0 ||
         mount("sarsen-test", directory, "tmpfs", 0, options) != 0)
         _exit(CHECK_SKIPPED);
 }

@@ -17,8 +17,10 @@ trap 'rm -rf "$place"' EXIT
 # runs as fast as it does untraced. LeakSanitizer can't run under a tracer.
 follow=""
 [ "$level" = process ] || follow=-f
-ASAN_OPTIONS=detect_leaks=0 strace $follow -o "$place/trace" "$program" "$level" "$place/store" >"$place/told"
+status=0
+ASAN_OPTIONS=detect_leaks=0 strace $follow -o "$place/trace" "$program" "$level" "$place/store" >"$place/told" || status=$?
 cat "$place/told"
+[ "$status" -eq 0 ] || exit "$status"
 read -r _ commits _ appended _ <"$place/told"
 
 # What happened between the marks. A call that was interrupted in the trace is counted where it began.

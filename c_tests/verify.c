@@ -376,6 +376,59 @@ static void without_a_manifest_nothing_is_guessed(void)
     free(zeros);
 }
 
+/* CRC-32C, bit by bit. */
+static uint32_t crc32c(uint32_t crc, const uint8_t *data, size_t len)
+{
+    crc = ~crc;
+    for (size_t i = 0; i < len; i++) {
+        crc ^= data[i];
+        for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (0x82f63b78u & (0u - (crc & 1)));
+    }
+    return ~crc;
+}
+
+/* A manifest that is whole, but of a format to come: magic (8 bytes), u32 version, u32 CRC of version, length and
+ * body, u64 length, body; twice. */
+static void a_newer_format_is_told_from_damage(void)
+{
+    const char *path = check_path("store"), *manifest = check_join(path, "MANIFEST");
+    sarsen_store *store = check_open(path, (check_how){0});
+    size_t len = 0;
+    uint64_t before;
+    uint8_t *data, *good;
+    check_set(store, "key", "value");
+    check_close(store);
+    data = check_read_file(manifest, &len);
+    good = check_read_file(manifest, &len);
+    for (size_t at = 0; at < len; at += len / 2) {
+        uint8_t *copy = data + at;
+        size_t body = (size_t)check_u64(copy + 16);
+        uint32_t crc;
+        CHECK(24 + body <= len / 2);
+        crc = crc32c(crc32c(0, copy + 8, 4), copy + 16, 8 + body);
+        CHECK_NUMBER(check_u32(copy + 12), crc); /* the layout is as described */
+        copy[10]++;                              /* version + 65,536 */
+        crc = crc32c(crc32c(0, copy + 8, 4), copy + 16, 8 + body);
+        for (int i = 0; i < 4; i++) copy[12 + i] = (uint8_t)(crc >> (8 * i));
+    }
+    check_write_file(manifest, data, len);
+    for (int how = 0; how < 3; how++) {
+        sarsen_options *options = check_options((check_how){.read_only = how == 1, .salvage = how == 2});
+        before = check_tree_digest(path);
+        CHECK_IS(SARSEN_VERSION, sarsen_store_open(path, options, &store, ERR));
+        CHECK(store == NULL);
+        CHECK_NUMBER(check_tree_digest(path), before);
+        sarsen_options_free(options);
+    }
+    check_write_file(manifest, good, len); /* the older library spoiled nothing */
+    store = check_open(path, (check_how){.no_create = true});
+    CHECK_KV(store, NULL, "key", "value");
+    check_sound(store);
+    check_close(store);
+    free(data);
+    free(good);
+}
+
 /* ---- anything, anywhere -------------------------------------------------------------------------------------- */
 
 enum { COMMITS = 120 };
@@ -498,6 +551,7 @@ static const check_case cases[] = {
     CASE(salvaging_a_sound_store_is_plain_opening),
     CASE(one_bad_copy_of_the_manifest_is_reported_and_mended),
     CASE(without_a_manifest_nothing_is_guessed),
+    CASE(a_newer_format_is_told_from_damage),
     CASE(random_damage_is_refused_or_harmless),
     CASE(missing_files_are_refused_or_noticed),
 };

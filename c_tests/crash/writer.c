@@ -52,8 +52,10 @@ _Noreturn static void fail(struct writer *writer, const char *text)
     _exit(3);
 }
 
-static void require_ok(struct writer *writer, sarsen_status status, const char *what, sarsen_error *error)
+/* `error` is where the call may have left one: which argument is evaluated first, C leaves open. */
+static void require_ok(struct writer *writer, sarsen_status status, const char *what, sarsen_error *const *told)
 {
+    const sarsen_error *error = told == NULL ? NULL : *told;
     if (status == SARSEN_OK) {
         return;
     }
@@ -143,7 +145,7 @@ static void add_to_batch(struct thread *thread, const struct op *op)
         break;
     }
     sarsen_tags_free(tags);
-    require_ok(thread->writer, status, "adding to a batch", error);
+    require_ok(thread->writer, status, "adding to a batch", &error);
 }
 
 static void commit_single(struct thread *thread, struct message *told)
@@ -165,7 +167,7 @@ static void commit_single(struct thread *thread, struct message *told)
     } else if (op->kind == OP_BLOCK_APPEND) {
         status = sarsen_block_append(store, bytes, op->content.len, &told->block, &error);
     }
-    require_ok(thread->writer, status, "a one-command commit", error);
+    require_ok(thread->writer, status, "a one-command commit", &error);
 }
 
 static void commit_batch(struct thread *thread, struct message *told)
@@ -185,12 +187,12 @@ static void commit_batch(struct thread *thread, struct message *told)
     }
     sarsen_error *error = NULL;
     require_ok(writer, sarsen_batch_commit(thread->batch, writer->store, survive, &told->seq, &error), "commit",
-               error);
+               &error);
     if (how == 0) {
         require_ok(writer, sarsen_store_wait_durable(writer->store, told->seq, 60000000, &error), "wait_durable",
-                   error);
+                   &error);
     } else if (how == 1) {
-        require_ok(writer, sarsen_store_sync(writer->store, &error), "sync", error);
+        require_ok(writer, sarsen_store_sync(writer->store, &error), "sync", &error);
     }
     if (told->seq <= thread->last_seq) {
         fail(writer, "writer: a commit's seq does not lie above that of the same thread's commit before");
@@ -199,11 +201,11 @@ static void commit_batch(struct thread *thread, struct message *told)
     if (power && sarsen_store_durable_seq(writer->store) < told->seq) {
         fail(writer, "writer: durable_seq lies below a commit acknowledged as SURVIVE_POWER");
     }
-    require_ok(writer, sarsen_batch_result(thread->batch, 0, &told->index, NULL, &error), "batch_result", error);
+    require_ok(writer, sarsen_batch_result(thread->batch, 0, &told->index, NULL, &error), "batch_result", &error);
     if (thread->commit.loose_op >= 0) {
         require_ok(writer,
                    sarsen_batch_result(thread->batch, (size_t)thread->commit.loose_op, NULL, &told->block, &error),
-                   "batch_result of a block", error);
+                   "batch_result of a block", &error);
     }
 }
 
@@ -245,14 +247,14 @@ static void back_up(struct thread *thread)
     backup_path(writer->round, id, path);
     tell(writer, &(struct message){.kind = MESSAGE_SNAPSHOT});
     if (!rng_one_in(&writer->rng, 3)) {
-        require_ok(writer, sarsen_snapshot_new(writer->store, &snapshot, &error), "snapshot_new", error);
+        require_ok(writer, sarsen_snapshot_new(writer->store, &snapshot, &error), "snapshot_new", &error);
         seq = sarsen_snapshot_seq(snapshot);
         for (uint64_t commits = rng_below(&writer->rng, 6); commits > 0; commits--) {
             commit_next(thread);
         }
     }
     phase_begin(writer, PHASE_BACKUP, id, seq);
-    require_ok(writer, sarsen_store_backup(writer->store, snapshot, path, &error), "backup", error);
+    require_ok(writer, sarsen_store_backup(writer->store, snapshot, path, &error), "backup", &error);
     sarsen_snapshot_free(snapshot);
     phase_end(writer, PHASE_BACKUP, id);
 }
@@ -267,13 +269,13 @@ static void enter_phase(struct thread *thread, enum phase phase)
     }
     phase_begin(writer, phase, 0, 0);
     if (phase == PHASE_CHECKPOINT) {
-        require_ok(writer, sarsen_store_checkpoint(writer->store, &error), "checkpoint", error);
+        require_ok(writer, sarsen_store_checkpoint(writer->store, &error), "checkpoint", &error);
     } else if (phase == PHASE_COMPACT) {
-        require_ok(writer, sarsen_store_compact(writer->store, &error), "compact", error);
+        require_ok(writer, sarsen_store_compact(writer->store, &error), "compact", &error);
     } else if (phase == PHASE_MAINTAIN) {
         bool more = true;
         for (int step = 0; more && step < 1000; step++) { /* other threads may make work as fast as it is done */
-            require_ok(writer, sarsen_store_maintain(writer->store, 200, &more, &error), "maintain", error);
+            require_ok(writer, sarsen_store_maintain(writer->store, 200, &more, &error), "maintain", &error);
         }
     }
     phase_end(writer, phase, 0);
@@ -324,7 +326,7 @@ static void run_session(struct writer *writer, struct thread *threads, const sar
     sarsen_error *error = NULL;
     sarsen_store *store = NULL;
     phase_begin(writer, PHASE_OPEN, writer->sessions, 0);
-    require_ok(writer, sarsen_store_open(writer->round->store_path, options, &store, &error), "open", error);
+    require_ok(writer, sarsen_store_open(writer->round->store_path, options, &store, &error), "open", &error);
     phase_end(writer, PHASE_OPEN, writer->sessions);
     writer->sessions++;
     writer->store = store;
@@ -340,7 +342,7 @@ static void run_session(struct writer *writer, struct thread *threads, const sar
         pthread_join(threads[i].handle, NULL);
     }
     phase_begin(writer, PHASE_CLOSE, 0, 0);
-    require_ok(writer, sarsen_store_close(store, &error), "close", error);
+    require_ok(writer, sarsen_store_close(store, &error), "close", &error);
     phase_end(writer, PHASE_CLOSE, 0);
 }
 

@@ -41,6 +41,18 @@ impl ChunkSet {
         ChunkSet { chunks }
     }
 
+    /// The chunks of this set whose numbers the other one has too.
+    pub(crate) fn common(&self, other: &ChunkSet) -> ChunkSet {
+        ChunkSet {
+            chunks: self
+                .chunks
+                .iter()
+                .filter(|(number, _)| other.position(*number).is_ok())
+                .cloned()
+                .collect(),
+        }
+    }
+
     pub(crate) fn without(&self, number: u32) -> ChunkSet {
         ChunkSet {
             chunks: self

@@ -49,7 +49,7 @@ pub(super) struct Checkpoint {
     chunks: Vec<(Arc<Chunk>, u64)>,
     /// Those among them that did not exist before.
     created: Vec<Arc<Chunk>>,
-    /// Chunks that the manifest is going to list.
+    /// Chunks whose bytes are on disk for the manifest to list them.
     listed: ChunkSet,
     parts: Vec<PartMeta>,
     observer: Option<Observer>,
@@ -302,7 +302,8 @@ impl Checkpoint {
             observer.book(engine);
         }
         let dropped = *lock(&engine.dropped);
-        let mut listed = self.listed.clone();
+        // Of what was synced, that which no reclaim has dropped or replaced since.
+        let mut listed = engine.state.load().chunks.common(&self.listed);
         for (chunk, end) in &self.chunks {
             listed = listed.with(Arc::clone(chunk));
             chunk.set_len((*end).max(chunk.len()));
@@ -325,30 +326,38 @@ impl Checkpoint {
             manifest.small_offset = frozen.small_offset;
             manifest.next_stream_id = frozen.next_stream_id;
             manifest.counts = super::observer::sum(&frozen.counts, &dropped);
-            // A chunk may have been dropped or rewritten since the list was taken: those edits came first.
-            manifest.chunks = merge_chunks(&manifest.chunks, &metas);
+            manifest.chunks = metas;
             if let Some(run) = &run {
                 manifest.runs.insert(0, run.meta());
             }
         })?;
 
-        engine.state.rcu(|state| {
-            let mut next: State = (**state).clone();
-            next.generations
-                .retain(|generation| !Arc::ptr_eq(generation, &frozen.generation));
-            if let Some(run) = &run {
-                next.runs.insert(0, Arc::clone(run));
-            }
-            for (chunk, _) in &self.chunks {
-                next.chunks = next.chunks.with(Arc::clone(chunk));
-            }
-            next
-        });
         let released = {
             let mut append = lock(&engine.append);
+            for chunk in &self.created {
+                // Commits up to now may have named a block in there, and found no chunk to tell.
+                chunk.named_by(append.next_seq.saturating_sub(1));
+            }
+            engine.state.rcu(|state| {
+                let mut next: State = (**state).clone();
+                next.generations
+                    .retain(|generation| !Arc::ptr_eq(generation, &frozen.generation));
+                if let Some(run) = &run {
+                    next.runs.insert(0, Arc::clone(run));
+                }
+                for (chunk, _) in &self.chunks {
+                    next.chunks = next.chunks.with(Arc::clone(chunk));
+                }
+                next
+            });
             append.frozen = None;
             append.appender.release_before(first_segment)
         };
+        for (chunk, _) in &self.chunks {
+            if chunk.number() != frozen.small_chunk {
+                chunk.close_file();
+            }
+        }
         engine.set_garbage_threshold();
         engine.unproven.store(false, Ordering::Release);
         lock(&engine.unproven_large).clear();
@@ -420,18 +429,6 @@ fn append_block(
     let total = to_usize(align8(to_u64(buffer.len().checked_sub(begin)?)))?;
     buffer.resize(begin.checked_add(total)?, 0);
     Some(())
-}
-
-/// The chunks of the manifest with what this checkpoint knows newer about them; never one that a reclaim replaced.
-fn merge_chunks(current: &[ChunkMeta], seen: &[ChunkMeta]) -> Vec<ChunkMeta> {
-    let mut merged: Vec<ChunkMeta> = Vec::with_capacity(seen.len());
-    for meta in seen {
-        match current.iter().find(|known| known.number == meta.number) {
-            Some(known) if known.rewrite != meta.rewrite => merged.push(*known),
-            _ => merged.push(*meta),
-        }
-    }
-    merged
 }
 
 /// Segments before the replay position stay as far as the retention reaches.

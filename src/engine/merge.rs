@@ -97,6 +97,11 @@ impl Merge {
         }
     }
 
+    /// The run that comes out of it.
+    pub(super) fn into_run(&self) -> u64 {
+        self.into
+    }
+
     pub(super) fn abandon(self) {
         self.builder.abandon();
     }

@@ -2,7 +2,7 @@
 //! make durable, checkpoint, merge, reclaim.
 //!
 //! Threads: every method may be called from any thread. Writers meet at the append lock, upkeep at the upkeep
-//! lock; readers take neither. Lock order: `naming`, `upkeep`, `manifest`, `append`, then the short ones inside
+//! lock; readers take neither. Lock order: `upkeep`, `naming`, `manifest`, `append`, then the short ones inside
 //! log and blocks. No disk page is touched under the append lock.
 
 mod apply;

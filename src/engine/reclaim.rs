@@ -1,7 +1,7 @@
 //! Space comes back by rewriting chunks: a new file under the same number holds the live blocks, and the old one
 //! goes once a durable manifest names the new one. An address never changes.
 
-use std::sync::{atomic::Ordering, Arc};
+use std::sync::{atomic::Ordering, Arc, PoisonError, RwLockWriteGuard};
 
 use super::{
     liveness::Witnesses,
@@ -26,9 +26,17 @@ pub(super) struct Reclaim {
     rewriter: Rewriter,
 }
 
+pub(super) enum ReclaimStep {
+    Working,
+    /// The chunk is rewritten, or dropped.
+    Done,
+    /// It has to stay as it is for now.
+    GaveUp,
+}
+
 impl Reclaim {
-    /// The deadest chunk, while dead bytes exceed a third of live ones; with `everything`, any chunk with dead bytes.
-    pub(super) fn plan(engine: &Engine, everything: bool) -> Result<Option<Reclaim>> {
+    /// The deadest chunk, while dead bytes exceed a third of live ones.
+    pub(super) fn plan(engine: &Engine) -> Result<Option<Reclaim>> {
         let state = engine.state.load_full();
         let metas: Vec<ChunkMeta> = state.chunks.iter().map(|chunk| chunk.meta()).collect();
         let (dead, whole) = metas.iter().fold((0u64, 0u64), |(dead, whole), meta| {
@@ -37,46 +45,60 @@ impl Reclaim {
                 whole.saturating_add(meta.len),
             )
         });
-        if !everything && (dead < LEAST_DEAD_BYTES || dead < whole.saturating_sub(dead) / 3) {
+        if dead < LEAST_DEAD_BYTES || dead < whole.saturating_sub(dead) / 3 {
             return Ok(None);
         }
-        let retained = engine.retained_from();
         let candidate = state
             .chunks
             .iter()
-            .filter(|chunk| chunk.meta().dead_bytes > 0 && !engine.is_being_written(&state, chunk.number()))
-            // In this order: a commit that has a block in there names the chunk before it lets go of it.
-            .filter(|chunk| !chunk.is_in_use() && chunk.meta().last_seq < retained)
+            .filter(|chunk| engine.is_reclaimable(&state, chunk))
             .max_by_key(|chunk| chunk.meta().dead_bytes);
-        let Some(chunk) = candidate else {
-            let dead: Vec<u32> = metas
-                .iter()
-                .filter(|meta| meta.dead_bytes > 0)
-                .map(|meta| meta.number)
-                .collect();
-            engine.seal_chunks(|number| dead.contains(&number));
-            return Ok(None);
-        };
+        if let Some(chunk) = candidate {
+            return Reclaim::of(engine, chunk).map(Some);
+        }
+        // It may be where blocks go now. A chunk that is half dead is worth leaving for a new one.
+        let half_dead = |meta: &&ChunkMeta| meta.dead_bytes >= meta.len / 2;
+        let dead: Vec<u32> = metas.iter().filter(half_dead).map(|meta| meta.number).collect();
+        engine.seal_chunks(|number| dead.contains(&number));
+        Ok(None)
+    }
+
+    /// The next chunk off the list that has any dead bytes.
+    pub(super) fn plan_next(engine: &Engine, wanted: &mut Vec<u32>) -> Result<Option<Reclaim>> {
+        let state = engine.state.load_full();
+        while let Some(number) = wanted.pop() {
+            if let Some(chunk) = state
+                .chunks
+                .get(number)
+                .filter(|chunk| engine.is_reclaimable(&state, chunk))
+            {
+                return Reclaim::of(engine, chunk).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn of(engine: &Engine, chunk: &Arc<Chunk>) -> Result<Reclaim> {
         let rewriter = Rewriter::new(
             Arc::clone(&engine.vfs),
             engine.blocks_directory(),
             Arc::clone(chunk),
             None,
         )?;
-        Ok(Some(Reclaim {
+        Ok(Reclaim {
             chunk: Arc::clone(chunk),
             rewriter,
-        }))
+        })
     }
 
-    /// True once the chunk is rewritten or dropped.
-    pub(super) fn step(&mut self, engine: &Engine) -> Result<bool> {
+    pub(super) fn step(&mut self, engine: &Engine) -> Result<ReclaimStep> {
         let outcome = {
             // No commit can be on its way to naming a block that is judged dead here.
-            let _naming = engine
-                .naming
-                .write()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let _naming = engine.no_naming();
+            if self.chunk.meta().last_seq >= engine.retained_from() {
+                // A commit named a block in here since. Should the block die, followers will still ask for it.
+                return Ok(ReclaimStep::GaveUp);
+            }
             let snapshots = engine.snapshot_seqs();
             let view = engine.view();
             let witnesses = Witnesses::new(&view.state, &snapshots, view.seq);
@@ -85,15 +107,15 @@ impl Reclaim {
             })?
         };
         match outcome {
-            RewriteStep::Working => Ok(false),
+            RewriteStep::Working => Ok(ReclaimStep::Working),
             RewriteStep::Done { meta, chunk, .. } => {
                 engine.vfs.sync_directory(&engine.blocks_directory())?;
                 self.switch(engine, Some((meta, chunk)))?;
-                Ok(true)
+                Ok(ReclaimStep::Done)
             }
             RewriteStep::Empty => {
                 self.switch(engine, None)?;
-                Ok(true)
+                Ok(ReclaimStep::Done)
             }
         }
     }
@@ -108,7 +130,10 @@ impl Reclaim {
             match &to {
                 Some((meta, _)) => {
                     if let Some(listed) = manifest.chunks.iter_mut().find(|listed| listed.number == number) {
-                        *listed = *meta;
+                        *listed = ChunkMeta {
+                            last_seq: self.chunk.meta().last_seq,
+                            ..*meta
+                        };
                     }
                 }
                 None => manifest.chunks.retain(|listed| listed.number != number),
@@ -117,14 +142,21 @@ impl Reclaim {
                 manifest.small_chunk = 0;
             }
         })?;
-        engine.state.rcu(|state| {
-            let mut next: State = (**state).clone();
-            next.chunks = match &to {
-                Some((_, chunk)) => next.chunks.with(Arc::clone(chunk)),
-                None => next.chunks.without(number),
-            };
-            next
-        });
+        {
+            // Who named a block meanwhile told the chunk that goes.
+            let _naming = engine.no_naming();
+            if let Some((_, chunk)) = &to {
+                chunk.named_by(self.chunk.meta().last_seq);
+            }
+            engine.state.rcu(|state| {
+                let mut next: State = (**state).clone();
+                next.chunks = match &to {
+                    Some((_, chunk)) => next.chunks.with(Arc::clone(chunk)),
+                    None => next.chunks.without(number),
+                };
+                next
+            });
+        }
         engine
             .readers
             .retire(generation, Retired::Chunk(Arc::clone(&self.chunk)));
@@ -133,6 +165,19 @@ impl Reclaim {
 }
 
 impl Engine {
+    /// While this is held, no commit names a loose block.
+    fn no_naming(&self) -> RwLockWriteGuard<'_, ()> {
+        self.naming.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_reclaimable(&self, state: &State, chunk: &Chunk) -> bool {
+        chunk.meta().dead_bytes > 0
+            && !self.is_being_written(state, chunk.number())
+            // In this order: a commit that has a block in there names the chunk before it lets go of it.
+            && !chunk.is_in_use()
+            && chunk.meta().last_seq < self.retained_from()
+    }
+
     /// Whether commits or the next checkpoint may still add to the chunk.
     fn is_being_written(&self, state: &State, number: u32) -> bool {
         let frozen_chunk = {

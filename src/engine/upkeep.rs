@@ -4,7 +4,13 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{checkpoint::Checkpoint, lock, merge::Merge, reclaim::Reclaim, Engine};
+use super::{
+    checkpoint::Checkpoint,
+    lock,
+    merge::Merge,
+    reclaim::{Reclaim, ReclaimStep},
+    Engine,
+};
 use crate::error::{Error, Result};
 
 /// A step writes or syncs about this much.
@@ -12,6 +18,10 @@ pub(super) const STEP_BYTES: usize = 256 << 10;
 
 /// Deletions below this number don't make a small store merge.
 pub(super) const LEAST_DELETED: u64 = 256;
+
+/// From this number of runs on, merging takes turns with checkpoints, the more of them the more runs there are: so
+/// writers that outrun merging are slowed down before reading suffers.
+const MANY_RUNS: usize = 12;
 
 /// Large-block bytes that may be written and not yet synced.
 pub(super) const MOST_UNSYNCED_BYTES: u64 = 64 << 20;
@@ -22,6 +32,8 @@ pub(super) struct Upkeep {
     checkpoint: Option<Checkpoint>,
     merge: Option<Merge>,
     reclaim: Option<Reclaim>,
+    /// Steps of merging that come before the next step of a checkpoint.
+    merge_steps_due: usize,
 }
 
 impl Engine {
@@ -42,7 +54,7 @@ impl Engine {
             return Ok(true);
         }
         let mut upkeep = lock(&self.upkeep);
-        if self.step_checkpoint(&mut upkeep)? {
+        if self.step_urgent(&mut upkeep)? {
             return Ok(true);
         }
         self.readers.release(&self.supply)?;
@@ -54,7 +66,7 @@ impl Engine {
             if more {
                 return Ok(true);
             }
-            self.step_reclaim(&mut upkeep, false)
+            self.step_reclaim(&mut upkeep, None)
         })
     }
 
@@ -67,6 +79,22 @@ impl Engine {
         if !self.supply.prepare(0)? {
             self.background.finished_something();
         }
+        Ok(true)
+    }
+
+    /// What commits wait for or will: the checkpoint under way, and merging where it falls behind.
+    fn step_urgent(&self, upkeep: &mut Upkeep) -> Result<bool> {
+        if upkeep.merge_steps_due > 0 {
+            upkeep.merge_steps_due -= 1;
+            if self.step_merge(upkeep)? {
+                return Ok(true);
+            }
+            upkeep.merge_steps_due = 0;
+        }
+        if !self.step_checkpoint(upkeep)? {
+            return Ok(false);
+        }
+        upkeep.merge_steps_due = self.state.load().runs.len().saturating_sub(MANY_RUNS);
         Ok(true)
     }
 
@@ -117,17 +145,26 @@ impl Engine {
         }
     }
 
-    fn step_reclaim(&self, upkeep: &mut Upkeep, everything: bool) -> Result<bool> {
+    /// Rewrites what is worth it or, with a list, the chunks on it that have dead bytes.
+    fn step_reclaim(&self, upkeep: &mut Upkeep, wanted: Option<&mut Vec<u32>>) -> Result<bool> {
         if upkeep.reclaim.is_none() {
-            upkeep.reclaim = Reclaim::plan(self, everything)?;
+            upkeep.reclaim = match wanted {
+                Some(wanted) => Reclaim::plan_next(self, wanted)?,
+                None => Reclaim::plan(self)?,
+            };
         }
         let Some(reclaim) = &mut upkeep.reclaim else {
             return Ok(false);
         };
         match reclaim.step(self) {
-            Ok(done) => {
-                if done {
-                    upkeep.reclaim = None;
+            Ok(ReclaimStep::Working) => Ok(true),
+            Ok(ReclaimStep::Done) => {
+                upkeep.reclaim = None;
+                Ok(true)
+            }
+            Ok(ReclaimStep::GaveUp) => {
+                if let Some(reclaim) = upkeep.reclaim.take() {
+                    reclaim.abandon();
                 }
                 Ok(true)
             }
@@ -149,16 +186,21 @@ impl Engine {
         error
     }
 
-    /// Runs the checkpoint under way, if there is one, to its end.
+    /// Runs the checkpoint under way, if there is one, to its end. One that begins meanwhile is somebody else's.
     pub(super) fn finish_checkpoint(&self) -> Result<()> {
+        let frozen_seq = || lock(&self.append).frozen.as_ref().map(|frozen| frozen.last_seq);
+        let Some(last_seq) = frozen_seq() else {
+            return Ok(());
+        };
         loop {
             if let Some(error) = self.group.poisoned() {
                 return Err(error);
             }
             let mut upkeep = lock(&self.upkeep);
-            if !self.step_checkpoint(&mut upkeep)? {
+            if frozen_seq().is_none_or(|seq| seq > last_seq) {
                 return Ok(());
             }
+            self.step_urgent(&mut upkeep)?;
         }
     }
 
@@ -166,46 +208,64 @@ impl Engine {
     pub(crate) fn checkpoint(&self) -> Result<()> {
         self.check_writable()?;
         self.begin()?;
-        // One that is under way may have been frozen before the newest commit.
-        self.finish_checkpoint()?;
-        if self.freeze() {
+        let last_seq = self.last_seq();
+        loop {
             self.finish_checkpoint()?;
+            let done = lock(&self.manifest).current().checkpoint_seq >= last_seq;
+            if done || !(self.freeze() || lock(&self.append).frozen.is_some()) {
+                break;
+            }
         }
         self.run_notifications();
         self.readers.release(&self.supply)
     }
 
-    /// Checkpoints, merges everything into one run and gives back all dead space.
+    /// Checkpoints, merges everything into one run and gives back all dead space. What others commit meanwhile is
+    /// none of its business, so it comes to an end beside any writer.
     pub(crate) fn compact(&self) -> Result<()> {
         self.check_writable()?;
         self.begin()?;
         self.seal_chunks(|_| true);
         self.checkpoint()?;
-        // A merge that is under way already covers less than everything.
-        while self.compact_step(|engine, upkeep| match upkeep.merge {
-            Some(_) => engine.step_merge(upkeep),
-            None => Ok(false),
-        })? {}
-        {
+        // A merge that is under way covers less than everything.
+        let under_way = lock(&self.upkeep).merge.as_ref().map(Merge::into_run);
+        self.finish_merge(under_way)?;
+        let everything = {
             let mut upkeep = lock(&self.upkeep);
             if upkeep.merge.is_none() {
                 upkeep.merge = Merge::plan(self, true)?;
             }
-        }
-        while self.compact_step(|engine, upkeep| match upkeep.merge {
-            Some(_) => engine.step_merge(upkeep),
-            None => Ok(false),
-        })? {}
-        while self.compact_step(|engine, upkeep| engine.step_reclaim(upkeep, true))? {}
+            upkeep.merge.as_ref().map(Merge::into_run)
+        };
+        self.finish_merge(everything)?;
+        let mut chunks: Vec<u32> = self
+            .state
+            .load()
+            .chunks
+            .iter()
+            .map(|chunk| chunk.number())
+            .collect();
+        while self.compact_step(|engine, upkeep| engine.step_reclaim(upkeep, Some(&mut chunks)))? {}
         self.readers.release(&self.supply)
     }
 
+    /// Goes on until the merge into this run is over.
+    fn finish_merge(&self, into: Option<u64>) -> Result<()> {
+        let Some(into) = into else {
+            return Ok(());
+        };
+        while self.compact_step(|engine, upkeep| match &upkeep.merge {
+            Some(merge) if merge.into_run() == into => engine.step_merge(upkeep),
+            _ => Ok(false),
+        })? {}
+        Ok(())
+    }
+
+    /// One step of compacting, and one of what can't wait for its end.
     fn compact_step(&self, step: impl FnOnce(&Engine, &mut Upkeep) -> Result<bool>) -> Result<bool> {
         self.check_writable()?;
         let mut upkeep = lock(&self.upkeep);
-        if self.step_checkpoint(&mut upkeep)? {
-            return Ok(true);
-        }
+        self.step_urgent(&mut upkeep)?;
         step(self, &mut upkeep)
     }
 
