@@ -120,7 +120,7 @@ soak: require
 	c_tests/crash/soak.sh $(BUILD)/cmake $(KILLS)
 
 sim:
-	SARSEN_SIM_CRASHES=$(ROUNDS) cargo test --release --locked --test crash -- --nocapture
+	SARSEN_SIM_CRASHES=$(ROUNDS) cargo test --locked --features simulation --test crash -- --nocapture
 
 valgrind: require
 	@$(STEP) valgrind scripts/run_valgrind.sh $(BUILD)/valgrind $(JOBS)

@@ -20,5 +20,8 @@ pub use store::{
 /// The simulated disk that the crash tests run on; no part of the library's promise.
 #[cfg(feature = "simulation")]
 pub mod simulation {
-    pub use crate::vfs::sim::{Fault, FaultKind, Operation, SimVfs};
+    pub use crate::vfs::{
+        defect::Defect,
+        sim::{Fault, FaultKind, Operation, SimVfs},
+    };
 }

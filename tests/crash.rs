@@ -13,16 +13,20 @@
 )]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         atomic::{AtomicU64, Ordering},
         Mutex,
     },
+    time::Duration,
 };
 
-use sarsen::{simulation::SimVfs, Batch, Data, Options, Store, Survive, Tags};
+use sarsen::{
+    simulation::{Defect, SimVfs},
+    Batch, BlockAddress, Data, Error, Options, Store, Survive, Tags,
+};
 
 /// What a commit does is a function of its number alone, so that a retried commit has the same bytes as the lost one.
 const KEYS: u64 = 12;
@@ -50,10 +54,18 @@ struct Model {
     memories: BTreeMap<u64, (Vec<u8>, Vec<String>)>,
     stream: BTreeMap<u64, Vec<u8>>,
     next: u64,
+    /// Records that name a block which was there before.
+    named: Vec<Vec<u8>>,
 }
 
-/// Commit number `number`, in the batch and in the model.
-fn commit(number: u64, batch: &mut Batch, model: &mut Model) {
+/// Commits that append a block which belongs to nobody yet; the next commit names it or frees it.
+fn has_loose_block(number: u64) -> bool {
+    number % 6 == 2
+}
+
+/// Commit number `number`, in the batch and in the model. `loose` is where the block of the commit before lies, unless
+/// a crash took that knowledge.
+fn commit(number: u64, batch: &mut Batch, model: &mut Model, loose: Option<BlockAddress>) {
     let key = format!("key {}", number % KEYS).into_bytes();
     if number % 5 == 4 {
         batch.delete_kv(&key).expect("a command");
@@ -89,13 +101,26 @@ fn commit(number: u64, batch: &mut Batch, model: &mut Model) {
         batch.trim_stream(b"s", before).expect("a command");
         model.stream.retain(|index, _| *index >= before);
     }
+    match (number % 12, loose) {
+        (3, loose) => {
+            let bytes = content(number - 1, 4);
+            let data = loose.map_or(Data::Bytes(&bytes), Data::Block);
+            batch.append_stream(b"named", data).expect("a command");
+            model.named.push(bytes);
+        }
+        (9, Some(block)) => batch.free_block(&block).expect("a command"),
+        _ => {}
+    }
+    if has_loose_block(number) {
+        batch.append_block(&content(number, 4)).expect("a command");
+    }
 }
 
 fn models(upto: u64) -> Vec<Model> {
     let mut all = vec![Model::default()];
     let mut model = Model::default();
     for number in 1..=upto {
-        commit(number, &mut Batch::new(), &mut model);
+        commit(number, &mut Batch::new(), &mut model, None);
         all.push(model.clone());
     }
     all
@@ -132,10 +157,54 @@ fn read(store: &Store) -> sarsen::Result<Model> {
                 model.stream.insert(records.index(), records.record().to_vec());
             }
         }
-        Err(sarsen::Error::NotFound) => {}
+        Err(Error::NotFound) => {}
+        Err(error) => return Err(error),
+    }
+    match store.stream_read(None, b"named", 0) {
+        Ok(mut records) => {
+            while records.next()? {
+                model.named.push(records.record().to_vec());
+            }
+        }
+        Err(Error::NotFound) => {}
         Err(error) => return Err(error),
     }
     Ok(model)
+}
+
+/// Each commit that is still in the log, with its epoch and the block that it appended and gave to nobody.
+fn read_log(store: &Store, from: u64) -> sarsen::Result<Vec<(u64, u64, Option<BlockAddress>)>> {
+    let mut commits = Vec::new();
+    let mut reader = store.log_read(from, 0)?;
+    let mut loose = None;
+    while from + commits.len() as u64 <= store.last_seq() {
+        let command = reader.next(Duration::ZERO)?;
+        loose = command.block.filter(|_| command.kind == 1).or(loose);
+        if command.last {
+            commits.push((command.seq, command.epoch, loose.take()));
+        }
+    }
+    Ok(commits)
+}
+
+/// A backup that was finished is the store as it was then, and stays it when the power goes.
+fn back_up(disk: &SimVfs, store: &Store, all: &[Model]) -> sarsen::Result<()> {
+    let seq = store.last_seq();
+    let path = PathBuf::from(format!("/backup {}", disk.operations()));
+    store.backup(None, &path)?;
+    let options = Options {
+        background: false,
+        read_only: true,
+        ..Options::default()
+    };
+    let copy = Store::open_on(disk, &path, &options)?;
+    assert_eq!(copy.last_seq(), seq, "a backup has another seq");
+    let found = read(&copy)?;
+    assert!(
+        usize::try_from(seq).is_ok_and(|seq| all.get(seq) == Some(&found)),
+        "a backup is not the store as it was at commit {seq}"
+    );
+    copy.close()
 }
 
 /// What is done to the engine or the disk on purpose, to see the checker fire.
@@ -143,8 +212,8 @@ fn read(store: &Store) -> sarsen::Result<Model> {
 enum Control {
     None,
     SyncIsNoop,
-    /// The leader syncs the log, but not the chunks with large blocks.
     OnlyTheLogIsSynced,
+    EpochIsNotBumped,
 }
 
 fn disk_of(seed: u64, control: Control) -> SimVfs {
@@ -152,7 +221,8 @@ fn disk_of(seed: u64, control: Control) -> SimVfs {
     match control {
         Control::None => {}
         Control::SyncIsNoop => disk.set_sync_is_noop(true),
-        Control::OnlyTheLogIsSynced => disk.set_sync_is_noop_for("blocks"),
+        Control::OnlyTheLogIsSynced => disk.set_defect(Some(Defect::LeaderSyncsOnlyTheLog)),
+        Control::EpochIsNotBumped => disk.set_defect(Some(Defect::EpochNotBumped)),
     }
     disk
 }
@@ -170,12 +240,14 @@ fn case(seed: u64, control: Control, all: &[Model]) -> Result<u64, String> {
     let mut disk = disk_of(seed, control);
     let mut durable = 0u64;
     let mut crashes = 0;
+    // An epoch and a seq together never name two commits.
+    let mut written: BTreeSet<(u64, u64)> = BTreeSet::new();
+    let mut epochs: BTreeMap<u64, u64> = BTreeMap::new();
     for round in 0..5 {
         let write_back = [None, Some(40), Some(4)];
         disk.set_writeback(write_back[usize::try_from(random(&mut state) % 3).expect("small")]);
         disk.crash_at(disk.operations() + 1 + random(&mut state) % [30, 150, 600][round % 3]);
-        let fail =
-            |what: &str, error: &sarsen::Error| Err(format!("seed {seed}, round {round}: {what}: {error}"));
+        let fail = |what: &str, error: &Error| Err(format!("seed {seed}, round {round}: {what}: {error}"));
         match Store::open_on(&disk, path, &options) {
             Ok(store) => {
                 let found = store.last_seq();
@@ -208,6 +280,23 @@ fn case(seed: u64, control: Control, all: &[Model]) -> Result<u64, String> {
                         return Err(format!("seed {seed}, round {round}: verify found {findings:?}"));
                     }
                 }
+                epochs.retain(|seq, _| *seq <= found);
+                let log = match read_log(&store, store.log_first_seq()) {
+                    Ok(log) => log,
+                    Err(_) if disk.lost_power() => Vec::new(),
+                    Err(error) => return fail("reading the log", &error),
+                };
+                if let Some(wrong) = log
+                    .iter()
+                    .zip(store.log_first_seq()..)
+                    .find(|((seq, epoch, _), due)| {
+                        seq != due || epochs.get(seq).is_some_and(|written| written != epoch)
+                    })
+                {
+                    return Err(format!("seed {seed}, round {round}: in the log is {wrong:?}"));
+                }
+                let mut loose = log.last().and_then(|(_, _, loose)| *loose);
+                let mut epoch = None;
                 // Goes on until the power is cut, or for a while.
                 let mut number = found;
                 let mut model = all[usize::try_from(found).expect("small")].clone();
@@ -217,25 +306,43 @@ fn case(seed: u64, control: Control, all: &[Model]) -> Result<u64, String> {
                     }
                     let mut batch = Batch::new();
                     number += 1;
-                    commit(number, &mut batch, &mut model);
+                    commit(number, &mut batch, &mut model, loose.take());
                     let survive = if random(&mut state).is_multiple_of(3) {
                         Survive::Power
                     } else {
                         Survive::Process
                     };
+                    let last = batch.count() - 1;
+                    let mut twice = None;
                     let done = store.commit(&mut batch, Some(survive)).and_then(|seq| {
                         assert_eq!(seq, number, "seed {seed}: a commit got another seq");
                         if survive == Survive::Power {
                             durable = durable.max(seq);
                         }
+                        if has_loose_block(number) {
+                            loose = batch.result(last)?.1;
+                        }
+                        if epoch.is_none() {
+                            epoch = read_log(&store, seq)?.first().map(|(_, epoch, _)| *epoch);
+                        }
+                        if let Some(epoch) = epoch {
+                            twice = twice.or((!written.insert((epoch, seq))).then_some((epoch, seq)));
+                            epochs.insert(seq, epoch);
+                        }
                         match random(&mut state) % 12 {
                             0 => store.checkpoint().map(|()| durable = durable.max(seq)),
-                            1 => store.maintain(std::time::Duration::ZERO).map(|_| ()),
+                            1 => store.maintain(Duration::ZERO).map(|_| ()),
                             2 => store.sync().map(|()| durable = durable.max(seq)),
+                            4 if number % 5 == 0 => back_up(&disk, &store, all),
                             3 if number % 3 == 0 => store.compact().map(|()| durable = durable.max(seq)),
                             _ => Ok(()),
                         }
                     });
+                    if let Some((epoch, seq)) = twice {
+                        return Err(format!(
+                            "seed {seed}, round {round}: commit {seq} of epoch {epoch} was made twice"
+                        ));
+                    }
                     durable = durable.max(store.durable_seq().min(number));
                     match done {
                         Ok(()) => {}
@@ -313,6 +420,11 @@ fn fires(control: Control) {
 #[test]
 fn a_sync_that_does_nothing_is_noticed() {
     fires(Control::SyncIsNoop);
+}
+
+#[test]
+fn an_epoch_used_twice_is_noticed() {
+    fires(Control::EpochIsNotBumped);
 }
 
 #[test]

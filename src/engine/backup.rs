@@ -108,6 +108,7 @@ impl Engine {
         for name in ["log", "blocks", "index"] {
             self.vfs.sync_directory(&path.join(name))?;
         }
+        self.vfs.sync_directory(path)?;
 
         let mut uuid = [0; 16];
         self.vfs.random(&mut uuid)?;

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     format::{block::BlockAddress, frame::Assigned},
-    log::{TailFrame, TailReader},
+    log::{TailFrame, TailReader, TailStart},
 };
 
 /// Wakes followers of this process.
@@ -117,18 +117,25 @@ impl Engine {
                 self.last_seq() + 1
             )));
         }
-        let (first_segment, first_log_seq) = {
+        let last_seq = self.last_seq();
+        let start = {
             let manifest = lock(&self.manifest);
-            (manifest.current().first_segment, manifest.current().first_log_seq)
+            let current = manifest.current();
+            if seq < current.first_log_seq {
+                return Err(Error::NotFound);
+            }
+            TailStart {
+                first_segment: current.first_segment,
+                replay_seq: current.checkpoint_seq.saturating_add(1),
+                replay_from: current.log,
+                last_seq,
+            }
         };
-        if seq < first_log_seq {
-            return Err(Error::NotFound);
-        }
         let tail = TailReader::open(
             Arc::clone(&self.vfs),
             self.root.join("log"),
             self.uuid,
-            first_segment,
+            &start,
             seq,
             epoch,
         )?;

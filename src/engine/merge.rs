@@ -98,7 +98,7 @@ impl Merge {
     }
 
     /// The run that comes out of it.
-    pub(super) fn into_run(&self) -> u64 {
+    pub(super) fn target(&self) -> u64 {
         self.into
     }
 

@@ -224,6 +224,10 @@ impl Engine {
         self.check_writable()?;
         let mut next = manifest.current().clone();
         next.epoch = lock(&self.append).epoch;
+        #[cfg(any(test, feature = "simulation"))]
+        if self.vfs.asks_for(crate::vfs::defect::Defect::EpochNotBumped) {
+            next.epoch = manifest.current().epoch;
+        }
         if let Err(error) = manifest.replace(next) {
             if !matches!(error, Error::NoSpace { .. }) {
                 self.poison(&error);
@@ -547,6 +551,8 @@ fn create(vfs: &Arc<dyn Vfs>, root: &Path, options: &Options) -> Result<()> {
         }
     }
     drop(Readers::new(Arc::clone(vfs), root, true)?);
+    // A manifest beside which a directory is missing would be a damaged store.
+    vfs.sync_directory(root)?;
     let mut uuid = [0; 16];
     vfs.random(&mut uuid)?;
     let manifest = empty_manifest(uuid, options.chunk_bytes);

@@ -228,14 +228,14 @@ impl Engine {
         self.seal_chunks(|_| true);
         self.checkpoint()?;
         // A merge that is under way covers less than everything.
-        let under_way = lock(&self.upkeep).merge.as_ref().map(Merge::into_run);
+        let under_way = lock(&self.upkeep).merge.as_ref().map(Merge::target);
         self.finish_merge(under_way)?;
         let everything = {
             let mut upkeep = lock(&self.upkeep);
             if upkeep.merge.is_none() {
                 upkeep.merge = Merge::plan(self, true)?;
             }
-            upkeep.merge.as_ref().map(Merge::into_run)
+            upkeep.merge.as_ref().map(Merge::target)
         };
         self.finish_merge(everything)?;
         let mut chunks: Vec<u32> = self
@@ -255,7 +255,7 @@ impl Engine {
             return Ok(());
         };
         while self.compact_step(|engine, upkeep| match &upkeep.merge {
-            Some(merge) if merge.into_run() == into => engine.step_merge(upkeep),
+            Some(merge) if merge.target() == into => engine.step_merge(upkeep),
             _ => Ok(false),
         })? {}
         Ok(())

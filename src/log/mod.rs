@@ -28,4 +28,4 @@ pub(crate) use segment::{segment_file_name, LogWrite, Segment};
 pub(crate) use supply::Supply;
 pub(crate) use survey::first_seq;
 pub(crate) use sync::GroupSync;
-pub(crate) use tail::{TailFrame, TailReader};
+pub(crate) use tail::{TailFrame, TailReader, TailStart};

@@ -166,10 +166,11 @@ fn open_segments(
 ) -> Result<Vec<Arc<Segment>>> {
     let no_bytes = Region::anonymous(0)?;
     let mut segments = Vec::new();
-    for (number, len) in files {
+    // What lies below was released, whether or not its removal reached the disk.
+    for (number, len) in files.iter().filter(|(number, _)| *number >= first_segment) {
         if *number >= replayed_from {
             segments.push(Arc::new(Segment::replayed(vfs, directory, *number)?));
-        } else if *number >= first_segment {
+        } else {
             segments.push(Arc::new(Segment::retained(*number, *len, &no_bytes)));
         }
     }

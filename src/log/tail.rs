@@ -17,6 +17,7 @@ use crate::{
     format::{
         bytes::to_usize,
         frame::{Frame, FrameHeader, FrameSeed, HEADER_BYTES},
+        manifest::LogPosition,
     },
     vfs::{Region, Vfs},
 };
@@ -69,6 +70,17 @@ impl TailFrame {
     }
 }
 
+/// What an opening knows about the log that it reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TailStart {
+    pub(crate) first_segment: u64,
+    /// The commit that replay begins with, and where it goes on from the ones before.
+    pub(crate) replay_seq: u64,
+    pub(crate) replay_from: LogPosition,
+    /// Newest commit.
+    pub(crate) last_seq: u64,
+}
+
 /// Where in the log a reader stands.
 #[derive(Debug)]
 struct Place {
@@ -85,6 +97,8 @@ pub(crate) struct TailReader {
     /// None while the log has no frame at all.
     place: Option<Place>,
     first_segment: u64,
+    /// Newest segment when the reader was opened.
+    known_segment: u64,
     /// Seq of the frame at the place.
     expected: u64,
     /// Header CRC and epoch of the frame before it; `None` at the start of the log.
@@ -114,17 +128,23 @@ impl TailReader {
         vfs: Arc<dyn Vfs>,
         directory: PathBuf,
         uuid: [u8; 16],
-        first_segment: u64,
+        start: &TailStart,
         seq: u64,
         epoch: u64,
     ) -> Result<TailReader> {
-        let live = live_segments(vfs.as_ref(), &directory, uuid, first_segment)?;
+        let known_segment = segment_files(vfs.as_ref(), &directory)?
+            .last()
+            .map_or(0, |(number, _)| *number);
+        let mut live = live_segments(vfs.as_ref(), &directory, uuid, start.first_segment)?;
+        // A segment that begins above the newest commit is what a crash left of later ones.
+        live.retain(|first| first.header.seq <= start.last_seq);
         let mut reader = TailReader {
             vfs,
             directory,
             uuid,
             place: None,
-            first_segment,
+            first_segment: start.first_segment,
+            known_segment,
             expected: seq,
             previous: None,
             wanted: seq,
@@ -140,26 +160,46 @@ impl TailReader {
             ahead: Vec::new(),
             scratch: Vec::new(),
         };
-        if let Some(first) = reader.start_of(&live)? {
-            reader.ahead = live;
-            reader.enter(first.number)?.ok_or(Error::NotFound)?;
-            reader.expected = first.header.seq;
-            while let Err(error) = reader.skip_to_wanted(u64::MAX) {
-                // What a checkpoint made superfluous may have holes, which are no harm where more is wanted.
-                reader.leap(error)?;
+        let first = reader.start_of(&live);
+        reader.ahead = live;
+        match first {
+            Ok(Some(first)) => {
+                reader.enter(first.number)?.ok_or(Error::NotFound)?;
+                reader.expected = first.header.seq;
             }
-            if reader.expected == reader.wanted {
-                reader.check_epoch(None)?;
-            }
+            Ok(None) if seq > start.last_seq || seq < start.replay_seq => return Ok(reader),
+            Ok(None) => reader.start_at_replay(start, Error::NotFound)?,
+            Err(error) => reader.start_at_replay(start, error)?,
+        }
+        while let Err(error) = reader.skip_to_wanted(start.last_seq) {
+            // What a checkpoint made superfluous may have holes, which are no harm where more is wanted.
+            reader.leap(start, error)?;
+        }
+        if reader.expected == reader.wanted {
+            reader.check_epoch(None)?;
         }
         Ok(reader)
     }
 
-    /// Goes on in the next segment before the wanted commit; with `error` where there is none.
-    fn leap(&mut self, error: Error) -> Result<()> {
+    /// Everything from there on is whole, as opening found. With `error` where that is of no use.
+    fn start_at_replay(&mut self, start: &TailStart, error: Error) -> Result<()> {
+        if self.place.is_some() && self.expected >= start.replay_seq || start.replay_seq > self.wanted {
+            return Err(error);
+        }
+        self.enter(start.replay_from.segment)?.ok_or(error)?;
+        if let Some(place) = &mut self.place {
+            place.offset = start.replay_from.offset;
+        }
+        self.expected = start.replay_seq;
+        self.previous = None;
+        Ok(())
+    }
+
+    /// Goes on in the next segment before the wanted commit, or where replay begins; with `error` where neither helps.
+    fn leap(&mut self, start: &TailStart, error: Error) -> Result<()> {
         let next = |first: &&First| first.header.seq > self.expected && first.header.seq <= self.wanted;
         let Some(first) = self.ahead.iter().find(next).copied() else {
-            return Err(error);
+            return self.start_at_replay(start, error);
         };
         self.enter(first.number)?.ok_or(error)?;
         self.expected = first.header.seq;
@@ -274,6 +314,9 @@ impl TailReader {
             self.proven_seq = self.proven_seq.max(first.header.durable_seq);
             if self.place.is_none() {
                 if first.header.seq > self.wanted {
+                    if number <= self.known_segment {
+                        continue;
+                    }
                     return Err(Error::NotFound);
                 }
                 // The log's first frame has come: whatever it is, the reader goes on from there.

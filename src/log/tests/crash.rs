@@ -57,7 +57,8 @@ fn follow(disk: &SimVfs, log: &Log, random: &mut Random) {
     else {
         return;
     };
-    let open = TailReader::open(shared(disk), directory(), UUID, log.first_segment, first.seq, 0);
+    let start = tail_start(log.first_segment);
+    let open = TailReader::open(shared(disk), directory(), UUID, &start, first.seq, 0);
     let mut reader = open.unwrap();
     for commit in &log.commits[(first.seq - log.commits[0].seq) as usize..] {
         let frame = reader.poll(log.last_seq()).unwrap().unwrap();

@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     appender::Appended, cut_off, replay, segment_file_name, Appender, FrameParts, LogWrite, ReplayEnd,
-    ReplayStart, Supply,
+    ReplayStart, Supply, TailStart,
 };
 use crate::{
     error::Result,
@@ -265,4 +265,14 @@ fn names(disk: &SimVfs) -> Vec<String> {
         .into_iter()
         .map(|entry| entry.name.into_string().unwrap())
         .collect()
+}
+
+/// For a reader that no checkpoint helps, of a log in which everything counts.
+fn tail_start(first_segment: u64) -> TailStart {
+    TailStart {
+        first_segment,
+        replay_seq: u64::MAX,
+        replay_from: LogPosition::default(),
+        last_seq: u64::MAX,
+    }
 }

@@ -9,7 +9,8 @@ use crate::{
 const FOREIGN: u64 = u64::MAX;
 
 fn reader(disk: &SimVfs, first_segment: u64, seq: u64, epoch: u64) -> Result<TailReader> {
-    TailReader::open(shared(disk), directory(), UUID, first_segment, seq, epoch)
+    let start = tail_start(first_segment);
+    TailReader::open(shared(disk), directory(), UUID, &start, seq, epoch)
 }
 
 fn next(reader: &mut TailReader, limit_seq: u64) -> Option<Commit> {

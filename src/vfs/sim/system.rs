@@ -10,10 +10,14 @@ use super::{
 };
 use crate::{
     error::Result,
-    vfs::{DirectoryEntry, EntryKind, File, OpenMode, Vfs},
+    vfs::{defect::Defect, DirectoryEntry, EntryKind, File, OpenMode, Vfs},
 };
 
 impl Vfs for SimVfs {
+    fn asks_for(&self, defect: Defect) -> bool {
+        self.disk.lock().defect == Some(defect)
+    }
+
     fn open(&self, path: &Path, mode: OpenMode) -> Result<Arc<dyn File>> {
         let mut state = self.disk.lock();
         let inode = if mode == OpenMode::CreateNew {
