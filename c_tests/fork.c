@@ -2,6 +2,7 @@
  * and the parent's store notices nothing. */
 #include "check.h"
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 typedef struct handles {
@@ -223,6 +224,30 @@ static void a_child_neither_unlocks_nor_writes(void)
     check_close(h.store);
 }
 
+/* The lock goes with the parent's closing, though a child that lives on has the descriptor too. */
+static void a_child_that_lives_on_holds_no_lock(void)
+{
+    const char *path = check_path("store");
+    sarsen_store *store = check_open(path, (check_how){0});
+    int ends[2];
+    pid_t child;
+    char byte;
+    CHECK(pipe(ends) == 0);
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        close(ends[1]);
+        _exit(read(ends[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    close(ends[0]);
+    check_close(store);
+    store = check_open(path, (check_how){0});
+    check_set(store, "key", "value");
+    check_close(store);
+    close(ends[1]);
+    CHECK(waitpid(child, NULL, 0) == child);
+}
+
 static void open_in_child(void *path)
 {
     sarsen_store *store = NULL;
@@ -252,6 +277,7 @@ static void a_child_may_open_stores_of_its_own(void)
 static const check_case cases[] = {
     CASE(in_the_child_every_call_answers_forked),
     CASE(a_child_neither_unlocks_nor_writes),
+    CASE(a_child_that_lives_on_holds_no_lock),
     CASE(a_child_may_open_stores_of_its_own),
 };
 CHECK_MAIN(cases)

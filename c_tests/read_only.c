@@ -334,6 +334,46 @@ static void a_reader_beside_a_killed_writer_sees_all_it_committed(void)
     CHECK_NUMBER(finish(&p), 0);
 }
 
+static void append_and_die(void *path)
+{
+    sarsen_store *store = check_open(path, (check_how){0});
+    CHECK_OK(sarsen_memory_append(store, 7, NULL, STR("a small block"), ERR));
+    _exit(0);
+}
+
+/* A checkpoint that was cut off leaves files that no manifest names. As long as a reader is there the next writer
+ * can't tell whether it needs them, and goes on beside them. */
+static void what_a_killed_writer_left_is_no_harm_beside_a_reader(void)
+{
+    static const char *const left[] = {"blocks/chunk_0001.bin", "index/00000003.run"};
+    for (size_t i = 0; i < sizeof left / sizeof left[0]; i++) {
+        const char *path = check_path(i == 0 ? "chunk" : "part");
+        sarsen_store *store = check_open(path, (check_how){0}), *reader;
+        sarsen_view view;
+        bool more = true;
+        check_set(store, "a", "1");
+        check_close(store);
+        reader = check_open(path, (check_how){.read_only = true});
+        CHECK_CHILD(append_and_die, (void *)(uintptr_t)path);
+        check_write_file(check_join(path, left[i]), "left", 4);
+        store = check_open(path, (check_how){0});
+        check_set(store, "b", "2");
+        CHECK_OK(sarsen_store_checkpoint(store, ERR));
+        check_set(store, "c", "3");
+        CHECK_OK(sarsen_store_checkpoint(store, ERR));
+        check_close(reader);
+        CHECK_OK(sarsen_store_checkpoint(store, ERR));
+        while (more) CHECK_OK(sarsen_store_maintain(store, 1000, &more, ERR));
+        store = check_reopen(store, path, (check_how){0});
+        CHECK_OK(sarsen_memory_get(store, NULL, 7, &view, ERR));
+        CHECK_BYTES(view.data, view.len, "a small block", 13);
+        sarsen_view_release(&view);
+        CHECK_KV(store, NULL, "c", "3");
+        check_sound(store);
+        check_close(store);
+    }
+}
+
 static void opening_to_read_writes_nothing(void)
 {
     const char *path = check_path("store");
@@ -454,6 +494,7 @@ static const check_case cases[] = {
     CASE(the_log_is_followed_across_processes),
     CASE(opening_beside_a_busy_writer_always_finds_a_prefix),
     CASE(a_reader_beside_a_killed_writer_sees_all_it_committed),
+    CASE(what_a_killed_writer_left_is_no_harm_beside_a_reader),
     CASE(opening_to_read_writes_nothing),
     CASE(writing_to_a_read_only_store_is_refused),
     CASE(what_is_not_there_is_not_created),

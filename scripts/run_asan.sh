@@ -11,7 +11,7 @@ library="$rust_build/$triple/release/libsarsen.a"
 
 # The sanitizer is behind an unstable flag; RUSTC_BOOTSTRAP lets the stable compiler take it, for this build only.
 # With --target, build scripts and macros stay uninstrumented.
-RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" CARGO_PROFILE_RELEASE_STRIP=none \
+RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" CARGO_PROFILE_RELEASE_STRIP=none CARGO_PROFILE_RELEASE_LTO=off \
     cargo build --release --locked --lib --target "$triple" --target-dir "$rust_build"
 
 symbols="$build/symbols.txt"

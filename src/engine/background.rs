@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 
 /// Of the thread, as debuggers show it.
 const NAME: &str = "sarsen";
+const STACK_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Background {
@@ -127,6 +128,8 @@ impl Engine {
         self.background.running.store(true, Ordering::Relaxed);
         let thread = std::thread::Builder::new()
             .name(NAME.to_owned())
+            // Said here, the size doesn't come from the environment.
+            .stack_size(STACK_BYTES)
             .spawn(move || engine.run_background())
             .map_err(|error| Error::Io {
                 what: "the background thread can't be started; open with background = false".into(),

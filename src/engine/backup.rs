@@ -12,8 +12,14 @@ use std::{
 };
 
 use super::{
-    import::remove_tree, manifest_file::ManifestFile, observer::Observer, open::empty_manifest,
-    readers::Readers, state::View, upkeep::STEP_BYTES, Engine,
+    import::remove_tree,
+    manifest_file::ManifestFile,
+    observer::Observer,
+    open::{empty_manifest, parent_of},
+    readers::Readers,
+    state::View,
+    upkeep::STEP_BYTES,
+    Engine,
 };
 use crate::{
     blocks::{first_offset, Chunk},
@@ -67,9 +73,7 @@ impl Engine {
     /// Writes the backup to `path`, where nothing may be yet. `snapshot` is a seq that the caller holds; without one,
     /// the newest commit is taken. On failure what was written is removed.
     pub(crate) fn backup(&self, snapshot: Option<u64>, path: &Path) -> Result<()> {
-        if self.is_closed() {
-            return Err(Error::invalid("the store was closed"));
-        }
+        self.check_not_closing()?;
         if self.vfs.entry_kind(path)?.is_some() {
             return Err(Error::invalid(format!(
                 "{} exists already; a backup goes to a new path",
@@ -132,9 +136,7 @@ impl Engine {
         }
         manifest.next_file = next_file.load(Ordering::Relaxed);
         ManifestFile::new(Arc::clone(&self.vfs), path.to_path_buf(), manifest.clone()).replace(manifest)?;
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            self.vfs.sync_directory(parent)?;
-        }
+        self.vfs.sync_directory(parent_of(path))?;
         Ok(())
     }
 
@@ -164,6 +166,7 @@ impl Engine {
         )?;
         let mut parts = Vec::new();
         loop {
+            self.check_not_closing()?;
             match builder.step(STEP_BYTES, &mut only)? {
                 BuildStep::Working => {}
                 BuildStep::Part { meta, .. } => parts.push(meta),
@@ -230,6 +233,7 @@ impl Engine {
             .map(|chunk| chunk.number())
             .collect::<Vec<u32>>()
         {
+            self.check_not_closing()?;
             loop {
                 // A chunk that was dropped meanwhile had nothing that the snapshot needs.
                 let Some(chunk) = self.state.load().chunks.get(number).cloned() else {

@@ -16,7 +16,7 @@ use super::{
     Engine,
 };
 use crate::{
-    blocks::{Chunk, ChunkOptions, ChunkSet, PendingImage},
+    blocks::{chunk_file_name, Chunk, ChunkOptions, ChunkSet, PendingImage},
     error::{Error, Result},
     format::{
         align8,
@@ -209,6 +209,8 @@ impl Checkpoint {
         let chunk = match known {
             Some(chunk) => chunk,
             None => {
+                let path = engine.blocks_directory().join(chunk_file_name(number, 0));
+                engine.readers.forget(&path);
                 let chunk = Chunk::create(
                     &engine.vfs,
                     &engine.blocks_directory(),
@@ -255,8 +257,10 @@ impl Checkpoint {
     fn start_index(&mut self, engine: &Engine) -> Result<Builder> {
         let state = engine.state.load_full();
         let bottom = state.runs.is_empty();
+        // In this order: a snapshot that isn't on the list yet sees nothing older than the newest commit.
+        let last_seq = engine.last_seq();
         let snapshots = engine.snapshot_seqs();
-        self.observer = Some(Observer::new(&state, &snapshots, engine.last_seq(), false));
+        self.observer = Some(Observer::new(&state, &snapshots, last_seq, false));
         Builder::new(
             Arc::clone(&engine.vfs),
             engine.index_directory(),

@@ -178,7 +178,7 @@ impl Engine {
             self.background.wake();
         }
         if survive == Survive::Power {
-            self.wait_durable(seq, None)?;
+            self.wait_for_sync(seq, None)?;
         }
         draft.committed(assigned);
         Ok(seq)

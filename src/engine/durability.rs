@@ -74,6 +74,12 @@ impl Engine {
         }
         self.begin()?;
         self.prove()?;
+        self.wait_for_sync(seq, timeout)
+    }
+
+    /// The end of a power-safe commit that is in the log already, so it has no other outcome than durable or unknown:
+    /// closing meanwhile doesn't refuse it, since that makes it durable too.
+    pub(super) fn wait_for_sync(&self, seq: u64, timeout: Option<Duration>) -> Result<()> {
         let waited = self.group.wait(seq, timeout, &|| self.sync_log());
         self.run_notifications();
         waited

@@ -39,6 +39,12 @@ impl Followers {
         }
     }
 
+    /// Whatever they wait for.
+    pub(super) fn wake_all(&self) {
+        let _guard = lock(&self.lock);
+        self.changed.notify_all();
+    }
+
     /// Sleeps until `done` holds or the time is up.
     fn wait(&self, until: Option<Instant>, mut done: impl FnMut() -> bool) {
         self.waiting.fetch_add(1, Ordering::SeqCst);
@@ -153,9 +159,7 @@ impl Follower {
         let until = Instant::now().checked_add(timeout);
         let mut pause = FIRST_PAUSE;
         loop {
-            if self.engine.is_closed() {
-                return Err(Error::invalid("the store was closed"));
-            }
+            self.engine.check_not_closing()?;
             let foreign = self.engine.options.read_only;
             let limit = if foreign { u64::MAX } else { self.engine.last_seq() };
             if let Some(frame) = self.tail.poll(limit)? {
@@ -177,9 +181,9 @@ impl Follower {
                 pause = (pause * 2).min(LONGEST_PAUSE);
             } else {
                 let engine = &self.engine;
-                engine
-                    .followers
-                    .wait(until, || engine.last_seq() > limit || engine.is_closed());
+                engine.followers.wait(until, || {
+                    engine.last_seq() > limit || engine.check_not_closing().is_err()
+                });
             }
         }
     }

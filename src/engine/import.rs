@@ -116,9 +116,6 @@ impl Engine {
             source.add(&mut draft, command)?;
             staged.commit(&mut draft, Some(Survive::Process))?;
             records = records.saturating_add(1);
-            if records.is_multiple_of(1_024) {
-                while staged.maintain(0)? {}
-            }
         }
         staged.close()?;
         drop(staged);
@@ -140,8 +137,12 @@ impl Engine {
         let mut append = lock(&self.append);
         self.check_empty()?;
 
+        // Should this fail half-way, nothing new takes the names that were given by then.
+        self.next_chunk.fetch_max(staged.next_chunk, Ordering::Relaxed);
+        self.next_file.fetch_max(staged.next_file, Ordering::Relaxed);
         for chunk in &staged.chunks {
             let name = chunk_file_name(chunk.number, chunk.rewrite);
+            self.readers.forget(&self.blocks_directory().join(&name));
             self.vfs.rename(
                 &staging.join("blocks").join(&name),
                 &self.blocks_directory().join(&name),
@@ -149,6 +150,7 @@ impl Engine {
         }
         for part in staged.runs.iter().flat_map(|run| &run.parts) {
             let name = part_file_name(part.file);
+            self.readers.forget(&self.index_directory().join(&name));
             self.vfs.rename(
                 &staging.join("index").join(&name),
                 &self.index_directory().join(&name),
@@ -193,8 +195,6 @@ impl Engine {
             }
             next
         });
-        self.next_chunk.fetch_max(current.next_chunk, Ordering::Relaxed);
-        self.next_file.fetch_max(current.next_file, Ordering::Relaxed);
         append.next_seq = current.checkpoint_seq.saturating_add(1);
         append.next_stream_id = current.next_stream_id;
         append.small_chunk = current.small_chunk;

@@ -52,8 +52,10 @@ impl Merge {
             .filter_map(|run| run.above())
             .max()
             .map(<[u8]>::to_vec);
+        // In this order: a snapshot that isn't on the list yet sees nothing older than the newest commit.
+        let last_seq = engine.last_seq();
         let snapshots = engine.snapshot_seqs();
-        let observer = Observer::new(&state, &snapshots, engine.last_seq(), bottom);
+        let observer = Observer::new(&state, &snapshots, last_seq, bottom);
         let builder = Builder::new(
             Arc::clone(&engine.vfs),
             engine.index_directory(),

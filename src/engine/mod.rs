@@ -234,6 +234,8 @@ pub(crate) struct Engine {
     begun: AtomicBool,
     /// From so many deletions on, everything is merged.
     garbage_threshold: AtomicU64,
+    /// Set first: what waits or takes long comes to an end.
+    closing: AtomicBool,
     closed: AtomicBool,
     fork: ForkSentinel,
     /// Locked exclusively for as long as the writer lives; none for a reader.
@@ -292,6 +294,14 @@ impl Engine {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// For what waits or works for long: no reason to hold up who closes the store.
+    fn check_not_closing(&self) -> Result<()> {
+        if self.closing.load(Ordering::Acquire) {
+            return Err(Error::invalid("the store was closed"));
+        }
+        Ok(())
     }
 
     /// Keeps every version that is visible now until `release_snapshot`.

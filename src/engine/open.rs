@@ -33,7 +33,7 @@ use crate::{
     blocks::{chunk_file_name, parse_chunk_file_name, LargeWriter},
     error::{Error, Result},
     format::manifest::{Counts, LogPosition, Manifest},
-    index::part_file_name,
+    index::{parse_part_file_name, part_file_name},
     log::{self, segment_file_name, Appender, GroupSync, LogWrite, Supply},
     vfs::{EntryKind, File, ForkSentinel, OpenMode, Vfs},
 };
@@ -84,11 +84,13 @@ impl Engine {
                     }) => {}
                     created => created?,
                 }
-                if let Some(parent) = root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                    vfs.sync_directory(parent)?;
-                }
+                vfs.sync_directory(parent_of(root))?;
             }
-            Found::Empty => {}
+            // The host made it, or a creation that was cut off before its name was durable. Where the directory
+            // above can't be opened, its name is the host's to care for.
+            Found::Empty => {
+                let _ = vfs.sync_directory(parent_of(root));
+            }
         }
         let lock_file = if options.read_only {
             None
@@ -202,6 +204,7 @@ impl Engine {
             unproven: AtomicBool::new(recovered.recovery.last_seq > recovered.recovery.proven_seq),
             unproven_large: Mutex::new(recovered.unproven_large),
             begun: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             lock: Mutex::new(lock_file),
             garbage_threshold: AtomicU64::new(LEAST_DELETED),
@@ -279,8 +282,13 @@ impl Engine {
             }
             None => true,
         })?;
-        leftover(INDEX_NAME, &mut |name| {
-            !name.ends_with(".run") || parts.contains(name)
+        let mut newest_part = 0;
+        leftover(INDEX_NAME, &mut |name| match parse_part_file_name(name) {
+            Some(number) => {
+                newest_part = newest_part.max(number);
+                parts.contains(name)
+            }
+            None => true,
         })?;
         super::import::remove_tree(&self.vfs, &self.root.join(super::import::STAGING_NAME))?;
         leftover(LOG_NAME, &mut |name| {
@@ -292,14 +300,24 @@ impl Engine {
                 None => true,
             }
         })?;
+        // Some of them may stay for a while, for foreign readers: nothing new takes their names.
         self.next_chunk
             .fetch_max(newest_chunk.saturating_add(1), Ordering::Relaxed);
+        self.next_file
+            .fetch_max(newest_part.saturating_add(1), Ordering::Relaxed);
         self.readers.release(&self.supply)
+    }
+
+    /// Closing is near: calls that wait, or work for long, come to an end.
+    pub(crate) fn announce_close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.followers.wake_all();
     }
 
     /// Stops upkeep, checkpoints (where that fails, syncs the log), lets go of everything. Calls in progress on
     /// other threads either finish before or are refused.
     pub(crate) fn close(&self) -> Result<()> {
+        self.announce_close();
         if !self.is_closed() && !self.options.read_only && self.recovery().verdict != Verdict::Clean {
             // What was replayed is checkpointed too. Where that can't be begun, the log simply stays as it is.
             let _ = self.begin();
@@ -318,9 +336,11 @@ impl Engine {
         };
         self.abandon_jobs();
         self.end_notifications();
-        self.followers.wake();
         self.readers.close();
-        *lock(&self.lock) = None;
+        if let Some(file) = lock(&self.lock).take() {
+            // Closing would do, but for a forked child that has the descriptor too.
+            let _ = file.unlock();
+        }
         outcome
     }
 
@@ -396,7 +416,7 @@ impl Engine {
         self.readers.renew(&self.root)?;
         let (manifest, recovered) =
             read_and_recover(&self.vfs, &self.root, &self.options, &self.readers, start_us)?;
-        if recovered.recovery.last_seq < self.last_seq() && manifest.current().uuid != self.uuid {
+        if manifest.current().uuid != self.uuid {
             return Err(Error::Conflict {
                 what: "another store is at this path now; open it anew".into(),
             });
@@ -463,6 +483,15 @@ impl Options {
             )));
         }
         Ok(())
+    }
+}
+
+/// The directory that has the store's name in it.
+pub(super) fn parent_of(root: &Path) -> &Path {
+    match root.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) => Path::new("."),
+        None => root,
     }
 }
 

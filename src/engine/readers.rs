@@ -80,6 +80,11 @@ impl Readers {
         lock(&self.queue).push_back((generation, what));
     }
 
+    /// A file is going to be made in place of one that waits here: then that one's removal is off.
+    pub(crate) fn forget(&self, path: &Path) {
+        lock(&self.queue).retain(|(_, what)| !matches!(what, Retired::File(file) if file == path));
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         lock(&self.queue).is_empty()
     }

@@ -12,7 +12,7 @@ use super::{
     Engine,
 };
 use crate::{
-    blocks::{Chunk, RewriteStep, Rewriter},
+    blocks::{chunk_file_name, Chunk, RewriteStep, Rewriter},
     error::Result,
     format::manifest::ChunkMeta,
 };
@@ -79,6 +79,9 @@ impl Reclaim {
     }
 
     fn of(engine: &Engine, chunk: &Arc<Chunk>) -> Result<Reclaim> {
+        let meta = chunk.meta();
+        let name = chunk_file_name(meta.number, meta.rewrite.saturating_add(1));
+        engine.readers.forget(&engine.blocks_directory().join(name));
         let rewriter = Rewriter::new(
             Arc::clone(&engine.vfs),
             engine.blocks_directory(),
@@ -99,8 +102,9 @@ impl Reclaim {
                 // A commit named a block in here since. Should the block die, followers will still ask for it.
                 return Ok(ReclaimStep::GaveUp);
             }
-            let snapshots = engine.snapshot_seqs();
+            // In this order: a snapshot that isn't on the list yet sees nothing older than the view.
             let view = engine.view();
+            let snapshots = engine.snapshot_seqs();
             let witnesses = Witnesses::new(&view.state, &snapshots, view.seq);
             self.rewriter.step(STEP_BYTES, &mut |found| {
                 witnesses.any(|view| view.needs(&found.address, found.owner))

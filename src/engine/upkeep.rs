@@ -263,6 +263,7 @@ impl Engine {
 
     /// One step of compacting, and one of what can't wait for its end.
     fn compact_step(&self, step: impl FnOnce(&Engine, &mut Upkeep) -> Result<bool>) -> Result<bool> {
+        self.check_not_closing()?;
         self.check_writable()?;
         let mut upkeep = lock(&self.upkeep);
         self.step_urgent(&mut upkeep)?;
@@ -275,6 +276,7 @@ impl Engine {
         self.begin()?;
         let start = self.vfs.now_us();
         loop {
+            self.check_not_closing()?;
             if !self.upkeep_step()? {
                 return Ok(false);
             }

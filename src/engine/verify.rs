@@ -22,9 +22,7 @@ impl Engine {
     /// Every finding; none means that every byte that counts was read and passed its checks. Upkeep waits
     /// meanwhile; commits and reads go on.
     pub(crate) fn verify(&self) -> Result<Vec<Finding>> {
-        if self.is_closed() {
-            return Err(Error::invalid("the store was closed"));
-        }
+        self.check_not_closing()?;
         // Files stay what they are while they are read.
         let _upkeep = lock(&self.upkeep);
         let mut findings = Vec::new();
@@ -32,6 +30,7 @@ impl Engine {
         self.verify_log(&mut findings)?;
         let view = self.view();
         for part in view.state.runs.iter().flat_map(|run| run.parts()) {
+            self.check_not_closing()?;
             let file = format!("index/{}", part_file_name(part.meta().file));
             part.verify(&mut |offset, what| {
                 findings.push(Finding {
@@ -42,6 +41,7 @@ impl Engine {
             });
         }
         for chunk in view.state.chunks.iter() {
+            self.check_not_closing()?;
             let name = chunk
                 .path()
                 .file_name()

@@ -97,9 +97,9 @@ pub unsafe extern "C" fn sarsen_store_close(
                 return Ok(());
             }
             shared.refuse_calls();
-            let closed = shared.store.close();
+            shared.store.announce_close();
             shared.wait_for_calls();
-            closed
+            shared.store.close()
         })
     }
 }

@@ -27,6 +27,12 @@ pub(crate) fn part_file_name(number: u64) -> String {
     format!("{number:08}.run")
 }
 
+/// The number in it, if that is what it is called.
+pub(crate) fn parse_part_file_name(name: &str) -> Option<u64> {
+    let number = name.strip_suffix(".run")?.parse().ok()?;
+    (part_file_name(number) == name).then_some(number)
+}
+
 #[derive(Debug)]
 pub(crate) struct Part {
     map: OnceLock<PartMap>,

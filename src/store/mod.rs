@@ -59,6 +59,11 @@ impl Store {
         })
     }
 
+    /// Closing is near: calls under way that wait or work for long come to an end.
+    pub(crate) fn announce_close(&self) {
+        self.engine.announce_close();
+    }
+
     /// Checkpoints and lets go of the files. Snapshots, iterators and log readers answer `InvalidArgument` from then
     /// on; views stay good. A second call does nothing.
     pub fn close(&self) -> Result<()> {

@@ -35,6 +35,15 @@ fn os_error(action: &'static str, file: &str, error: &io::Error) -> Error {
     }
 }
 
+/// A failed sync is never "no space" to a caller, which would say that nothing was written: what the disk has is unknown.
+fn sync_error(action: &'static str, file: &str, error: &io::Error) -> Error {
+    Error::Io {
+        what: action.into(),
+        file: Some(file.to_owned()),
+        os_code: error.raw_os_error().unwrap_or(0),
+    }
+}
+
 /// A file as errors name it: the last two components of its path, e.g. `log/00000001.log`. What lies above is the
 /// host's business and may not belong in its logs.
 fn short_name(path: &Path) -> String {
@@ -127,6 +136,8 @@ pub(crate) trait File: Send + Sync + Debug {
     /// `flock` in exclusive mode without waiting; false if another open file description has it. Held until the
     /// file is closed.
     fn try_lock_exclusive(&self) -> Result<bool>;
+    /// Gives that lock back, also for descriptors that a forked child has inherited.
+    fn unlock(&self) -> Result<()>;
     /// Shared OFD lock on the one byte at `offset`, without waiting; held until the file is closed or unlocked.
     fn lock_byte_shared(&self, offset: u64) -> Result<()>;
     fn unlock_byte(&self, offset: u64) -> Result<()>;

@@ -12,7 +12,9 @@ use std::{
     sync::Arc,
 };
 
-use super::{map, os_error, short_name, DirectoryEntry, EntryKind, File, OpenMode, Region, Vfs, WriteMap};
+use super::{
+    map, os_error, short_name, sync_error, DirectoryEntry, EntryKind, File, OpenMode, Region, Vfs, WriteMap,
+};
 use crate::error::{Error, Result};
 
 /// Zeros are written in pieces of this size where the file system can't allocate by itself.
@@ -115,7 +117,7 @@ impl Vfs for OsVfs {
     fn sync_directory(&self, directory: &Path) -> Result<()> {
         open_directory(directory)
             .and_then(|directory| map::sync_all(&directory))
-            .map_err(failure("cannot sync the directory", directory))
+            .map_err(|error| sync_error("cannot sync the directory", &short_name(directory), &error))
     }
 
     #[cfg(target_os = "linux")]
@@ -254,7 +256,7 @@ impl File for OsFile {
     }
 
     fn sync(&self) -> Result<()> {
-        map::sync_data(&self.file).map_err(|error| self.failed("cannot sync the file", &error))
+        map::sync_data(&self.file).map_err(|error| sync_error("cannot sync the file", &self.name, &error))
     }
 
     fn map(&self, len: u64) -> Result<Arc<Region>> {
@@ -280,6 +282,11 @@ impl File for OsFile {
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(error)) => Err(self.failed("cannot lock the file", &error)),
         }
+    }
+
+    fn unlock(&self) -> Result<()> {
+        let unlocked = self.file.unlock();
+        unlocked.map_err(|error| self.failed("cannot unlock the file", &error))
     }
 
     fn lock_byte_shared(&self, offset: u64) -> Result<()> {

@@ -207,6 +207,18 @@ impl File for SimFile {
         Ok(holder == self.handle.description)
     }
 
+    fn unlock(&self) -> Result<()> {
+        let mut state = self.handle.disk.lock();
+        state.begin(Operation::Open, &self.handle.path)?;
+        if let Some(inode) = state.inodes.get_mut(&self.handle.inode) {
+            inode
+                .locks
+                .exclusive
+                .take_if(|holder| *holder == self.handle.description);
+        }
+        Ok(())
+    }
+
     fn lock_byte_shared(&self, offset: u64) -> Result<()> {
         let mut state = self.handle.disk.lock();
         state.begin(Operation::Open, &self.handle.path)?;
