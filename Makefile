@@ -43,8 +43,10 @@ DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
 	clean FORCE
 .DELETE_ON_ERROR:
 
+# A program that is linked with the shared library looks for it under its soname.
 all:
 	cargo build --release --locked
+	@ln -sf libsarsen.so $(TARGET)/release/libsarsen.so.0
 
 # ---- everything that must pass -----------------------------------------------------------------
 

@@ -23,4 +23,9 @@ if ! diff -u --label "README.md, first C block" --label examples/quickstart.c "$
     echo "check_readme.sh: copy examples/quickstart.c into README.md" >&2
     exit 1
 fi
+lines=$(wc -l <examples/quickstart.c)
+if [ "$lines" -gt 30 ]; then
+    echo "check_readme.sh: a quick start of $lines lines is none; 30 are enough" >&2
+    exit 1
+fi
 echo "README.md shows examples/quickstart.c as it is"
