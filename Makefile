@@ -67,7 +67,7 @@ format:
 	@$(STEP) format cargo fmt --check
 
 lint:
-	@$(STEP) lint cargo clippy --locked --all-targets --features simulation -- -D warnings -A dead_code
+	@$(STEP) lint cargo clippy --locked --all-targets --features simulation -- -D warnings
 
 # Among them: include/sarsen.h is what src/ffi says, and imports go down only.
 rust-tests:

@@ -149,6 +149,45 @@ static void nothing_is_written_reads_go_on_and_a_retry_succeeds(void)
     run(body_refused_then_retried, check_path("disk"));
 }
 
+/* A disk that is full of live data: what is deleted, step by step, makes room for more. */
+static void body_deleting_makes_room(void *argument)
+{
+    const char *disk = argument, *path = check_join(disk, "store");
+    sarsen_store *store;
+    sarsen_batch *batch = sarsen_batch_new();
+    uint64_t n = 1, last, gone;
+    small_disk(disk);
+    store = check_open(path, (check_how){.chunk_bytes = 1 << 20, .memory_bytes = 2 << 20});
+    while (write_one(store, batch, n) == SARSEN_OK) {
+        n++;
+        CHECK(n < 10000);
+    }
+    last = n - 1;
+    gone = last * 2 / 3;
+    for (uint64_t id = 1; id < gone; id++) CHECK_OK(sarsen_memory_delete(store, id, ERR));
+    for (int tries = 0; write_one(store, batch, n) != SARSEN_OK; tries++) {
+        CHECK(tries < 20);
+        upkeep(store);
+    }
+    for (int more = 1; more < 50; more++) {
+        for (int tries = 0; write_one(store, batch, n + (uint64_t)more) != SARSEN_OK; tries++) {
+            CHECK(tries < 20);
+            upkeep(store);
+        }
+    }
+    holds(store, n + 49, gone);
+    store = check_reopen(store, path, (check_how){0});
+    holds(store, n + 49, gone);
+    check_sound(store);
+    check_close(store);
+    sarsen_batch_free(batch);
+}
+
+static void deleting_works_on_a_full_disk_and_makes_room(void)
+{
+    run(body_deleting_makes_room, check_path("disk"));
+}
+
 static void body_closed_full(void *argument)
 {
     const char *disk = argument, *path = check_join(disk, "store");
@@ -209,6 +248,7 @@ static void creating_on_a_full_disk_is_refused_and_can_be_retried(void)
 
 static const check_case cases[] = {
     CASE(nothing_is_written_reads_go_on_and_a_retry_succeeds),
+    CASE(deleting_works_on_a_full_disk_and_makes_room),
     CASE(a_store_on_a_full_disk_closes_and_opens),
     CASE(creating_on_a_full_disk_is_refused_and_can_be_retried),
 };

@@ -24,7 +24,7 @@
  *  Structs     that may grow are passed with their size: the library writes min(its size, yours) and zeroes the rest.
  *              sarsen_view, sarsen_block and sarsen_bytes never change.
  *  Sizes       Keys and stream names 0 to 65,535 bytes (empty is a key), tags 1 to 1,024 bytes and up to 1,024 a
- *              memory, values, records and blocks below 4 GiB, a commit's commands below 1 GiB beside large blocks;
+ *              memory, values, records and blocks below 4 GiB, a commit's commands up to 1 GiB beside large blocks;
  *              else TOO_LARGE.
  *  Writes      NO_SPACE, TOO_LARGE, INVALID_ARGUMENT, NOT_FOUND, CONFLICT: certainly not written. IO and POISONED:
  *              unknown until the store is reopened. A commit is visible once appended, acknowledged once it has its
@@ -32,8 +32,10 @@
  *  Handles     Using one after it was freed is undefined. Told apart are: NULL, a wrong kind of handle, a child object
  *              of a closed store (INVALID_ARGUMENT; still to be freed), a handle carried over fork() (FORKED).
  *  Panics      never cross into the host: one that was caught is SARSEN_INTERNAL, and the store refuses further writes
- *              until it is reopened. The library never exits, prints, installs a signal handler or reads the
- *              environment.
+ *              until it is reopened; Rust's own message about it goes to stderr. Otherwise the library never exits,
+ *              prints, installs a signal handler or reads the environment.
+ *  Full disk   NO_SPACE refuses what adds something, and a retry gets past it once there is room. Deletes, trims and
+ *              frees go on, by space that a store of 1 MiB or more keeps in reserve; upkeep then gives back theirs.
  *  Numbers     Times are microseconds, sizes bytes, integers in buffers little-endian.
  *
  * This file is generated from the doc comments of the library.
@@ -112,7 +114,8 @@
 // The log is written through a map where the file system keeps that safe (ext4, XFS, tmpfs), else with pwrite.
 #define SARSEN_LOG_AUTO 0
 
-// The log is always written through a map, commits that survive power loss included.
+// The log is always written through a map, commits that survive power loss included. On another file system a full disk
+// may then end the process with SIGBUS.
 #define SARSEN_LOG_MAPPED 1
 
 // The log is always written with pwrite.
@@ -388,7 +391,8 @@ sarsen_status sarsen_options_set_check(sarsen_options *options,
 // How frames get into the log: SARSEN_LOG_AUTO, SARSEN_LOG_MAPPED or SARSEN_LOG_WRITTEN. Default: AUTO.
 sarsen_status sarsen_options_set_log_write(sarsen_options *options, uint32_t how);
 
-// Cap in bytes on what is mapped of chunks and runs, beyond what views and iterators hold; 0: none. Default: 0.
+// Cap in bytes on what is mapped of chunks, beyond what views hold; one chunk may exceed it. Runs are mapped as long as
+// they are in use. 0: none. Default: 0.
 sarsen_status sarsen_options_set_mapped_bytes(sarsen_options *options,
                                               uint64_t bytes);
 

@@ -13,8 +13,9 @@ mod vfs;
 
 pub use error::{Error, Result};
 pub use store::{
-    Batch, BlockAddress, Check, Data, Filled, Finding, KvIter, LogCommand, LogMethod, LogReader, MemoryIter,
-    Options, Recovery, Snapshot, Stats, Store, StreamIter, StreamNames, Survive, Tags, Verdict, View,
+    Batch, BlockAddress, Check, CommandKind, Data, Filled, Finding, KvIter, LogCommand, LogMethod, LogReader,
+    MemoryIter, Options, Recovery, Snapshot, Stats, Store, StreamIter, StreamNames, Survive, Tags, Verdict,
+    View,
 };
 
 /// The simulated disk that the crash tests run on; no part of the library's promise.

@@ -25,7 +25,7 @@ use std::{
 
 use sarsen::{
     simulation::{Defect, SimVfs},
-    Batch, BlockAddress, Data, Error, Options, Store, Survive, Tags,
+    Batch, BlockAddress, CommandKind, Data, Error, Options, Store, Survive, Tags,
 };
 
 /// What a commit does is a function of its number alone, so that a retried commit has the same bytes as the lost one.
@@ -179,7 +179,10 @@ fn read_log(store: &Store, from: u64) -> sarsen::Result<Vec<(u64, u64, Option<Bl
     let mut loose = None;
     while from + commits.len() as u64 <= store.last_seq() {
         let command = reader.next(Duration::ZERO)?;
-        loose = command.block.filter(|_| command.kind == 1).or(loose);
+        loose = command
+            .block
+            .filter(|_| command.kind == CommandKind::AppendBlock)
+            .or(loose);
         if command.last {
             commits.push((command.seq, command.epoch, loose.take()));
         }

@@ -41,11 +41,10 @@ const TABLE_PIECE_ENTRIES: usize = 30 * 1_024;
 #[derive(Debug)]
 pub(crate) enum RewriteStep {
     Working,
-    /// The new file is written and synced, its directory is not. `live_bytes` is what the kept blocks take.
+    /// The new file is written and synced, its directory is not.
     Done {
         meta: ChunkMeta,
         chunk: Arc<Chunk>,
-        live_bytes: u64,
     },
     /// Nothing is live: no file was made, the chunk can be dropped.
     Empty,
@@ -334,11 +333,7 @@ impl Rewriter {
         // Synced, so it may be closed; from here on the file is the caller's.
         self.output.file = None;
         self.phase = Phase::Over;
-        Ok(RewriteStep::Done {
-            meta,
-            chunk,
-            live_bytes: self.output.live_bytes,
-        })
+        Ok(RewriteStep::Done { meta, chunk })
     }
 }
 
@@ -377,7 +372,6 @@ struct Output {
     entries: Vec<Entry>,
     /// Address behind the block that was kept last: one that starts there needs no entry.
     kept_end: u64,
-    live_bytes: u64,
     failed_sync: Option<Error>,
 }
 
@@ -391,7 +385,6 @@ impl Output {
             unsynced: 0,
             entries: Vec::new(),
             kept_end: 0,
-            live_bytes: 0,
             failed_sync: None,
         }
     }
@@ -413,7 +406,6 @@ impl Output {
                 .push(entry.ok_or_else(|| Error::internal("a chunk reaches beyond 32 GiB"))?);
         }
         self.kept_end = address.saturating_add(total_bytes);
-        self.live_bytes = self.live_bytes.saturating_add(total_bytes);
         Ok(())
     }
 

@@ -105,6 +105,14 @@ impl Checkpoint {
         }
     }
 
+    pub(super) fn heap_bytes(&self) -> u64 {
+        let index = match &self.phase {
+            Phase::Index(builder) => builder.heap_bytes(),
+            _ => 0,
+        };
+        index.saturating_add(to_u64(self.buffer.capacity()))
+    }
+
     /// Takes back what is on disk and in no manifest. The generation stays frozen; the next attempt starts over.
     pub(super) fn abandon(self, engine: &Engine) {
         if let Phase::Index(builder) = self.phase {
@@ -372,6 +380,7 @@ impl Checkpoint {
         }
         engine.counters.syncs.fetch_add(1, Ordering::Relaxed);
         engine.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+        engine.tend_reserve();
         Ok(())
     }
 }

@@ -145,9 +145,12 @@ impl Engine {
             return Ok(self.last_seq());
         }
         let survive = survive.unwrap_or(self.options.durability);
-        self.begin()?;
+        // Failing for want of room must happen before the commit is visible.
+        self.with_reserve(draft, || self.begin())?;
+        if draft.adds {
+            self.check_reserve()?;
+        }
         if survive == Survive::Power {
-            // Failing for want of room must happen before the commit is visible.
             self.prove()?;
         }
         let written = self.write_large(draft)?;
@@ -169,7 +172,9 @@ impl Engine {
                     wake_upkeep,
                 } => break (seq, assigned, wake_upkeep),
                 Attempt::NeedsRoom => self.make_room()?,
-                Attempt::NeedsSegment => self.stall(|| self.prepare_segment(frame_len))?,
+                Attempt::NeedsSegment => {
+                    self.with_reserve(draft, || self.stall(|| self.prepare_segment(frame_len)))?;
+                }
                 Attempt::NeedsStreams { names, cleared } => self.learn_streams(names, cleared)?,
             }
         };
@@ -412,6 +417,14 @@ impl Engine {
         let elapsed = self.vfs.now_us().saturating_sub(start);
         self.counters.stalls_us.fetch_add(elapsed, Ordering::Relaxed);
         outcome
+    }
+
+    /// What only deletes may use the reserve.
+    fn with_reserve(&self, draft: &Draft, work: impl Fn() -> Result<()>) -> Result<()> {
+        match work() {
+            Err(Error::NoSpace { .. }) if !draft.adds && self.spend_reserve() => work(),
+            outcome => outcome,
+        }
     }
 
     fn prepare_segment(&self, frame_len: u64) -> Result<()> {

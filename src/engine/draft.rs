@@ -83,6 +83,8 @@ pub(crate) struct Draft {
     pub(crate) large: Vec<LargeDraft>,
     pub(crate) streams: Vec<StreamDraft>,
     pub(crate) loose: Vec<LooseDraft>,
+    /// Some command adds something; without, a full disk is no reason to refuse.
+    pub(crate) adds: bool,
     /// What the commit was given, once it has happened.
     outcome: Option<Assigned>,
 }
@@ -116,6 +118,7 @@ impl Draft {
         self.large.clear();
         self.streams.clear();
         self.loose.clear();
+        self.adds = false;
         self.outcome = None;
     }
 
@@ -271,7 +274,7 @@ impl Draft {
         let total = small_total_bytes(owner_len, data.len());
         if offset.saturating_add(total) > to_u64(MAX_COMMIT_BYTES) {
             return Err(Error::too_large(
-                "a commit's small blocks stay below 1 GiB; split it",
+                "a commit has at most 1 GiB of small blocks; split it",
             ));
         }
         let owner_len = u32::try_from(owner_len).map_err(|_| Error::too_large("key"))?;
@@ -297,7 +300,9 @@ impl Draft {
             self.large.truncate(before.large);
             self.streams.truncate(before.streams);
             self.loose.truncate(before.loose);
-            return Err(Error::too_large("a commit's commands stay below 1 GiB; split it"));
+            return Err(Error::too_large(
+                "a commit has at most 1 GiB of commands; split it",
+            ));
         }
         if let BlockPlace::Large(number) = block {
             if let Some(large) = self.large.get_mut(number) {
@@ -315,6 +320,13 @@ impl Draft {
             self.streams.len() - 1
         });
         self.slots.push(Slot { block, stream });
+        self.adds |= !matches!(
+            command,
+            Command::FreeBlock { .. }
+                | Command::DeleteMemory { .. }
+                | Command::DeleteKv { .. }
+                | Command::TrimStream { .. }
+        );
         Ok(())
     }
 
@@ -329,7 +341,7 @@ impl Draft {
             return Ok(());
         }
         Err(Error::too_large(
-            "a commit's commands, and its small blocks, stay below 1 GiB; split it",
+            "a commit has at most 1 GiB of commands, and of small blocks; split it",
         ))
     }
 

@@ -104,6 +104,10 @@ impl Merge {
         self.into
     }
 
+    pub(super) fn heap_bytes(&self) -> u64 {
+        self.builder.heap_bytes()
+    }
+
     pub(super) fn abandon(self) {
         self.builder.abandon();
     }

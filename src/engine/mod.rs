@@ -22,6 +22,7 @@ mod open;
 mod readers;
 mod reclaim;
 mod recover;
+mod reserve;
 mod state;
 mod stats;
 mod streams;
@@ -184,6 +185,8 @@ struct Counters {
     checkpoints: AtomicU64,
     compactions: AtomicU64,
     stalls_us: AtomicU64,
+    /// Memory of upkeep's jobs when one last made a step.
+    jobs_heap_bytes: AtomicU64,
     /// Views handed out and not yet released.
     pinned_views: Arc<AtomicU64>,
     /// Index entries that were deleted or trimmed since the last merge of everything.
@@ -238,6 +241,7 @@ pub(crate) struct Engine {
     closing: AtomicBool,
     closed: AtomicBool,
     fork: ForkSentinel,
+    reserve: reserve::Reserve,
     /// Locked exclusively for as long as the writer lives; none for a reader.
     lock: Mutex<Option<Arc<dyn File>>>,
 }

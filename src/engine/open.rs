@@ -25,12 +25,13 @@ use super::{
     manifest_file::{ManifestFile, MANIFEST_NAME, NEW_MANIFEST_NAME},
     readers::{Readers, Retired, READERS_NAME},
     recover::{recover, Recovered, Sources},
+    reserve::Reserve,
     state::View,
     upkeep::{Upkeep, LEAST_DELETED},
     Counters, Engine, LogMethod, Options, Verdict,
 };
 use crate::{
-    blocks::{chunk_file_name, parse_chunk_file_name, LargeWriter},
+    blocks::{parse_chunk_file_name, LargeWriter},
     error::{Error, Result},
     format::manifest::{Counts, LogPosition, Manifest},
     index::{parse_part_file_name, part_file_name},
@@ -204,6 +205,7 @@ impl Engine {
             unproven: AtomicBool::new(recovered.recovery.last_seq > recovered.recovery.proven_seq),
             unproven_large: Mutex::new(recovered.unproven_large),
             begun: AtomicBool::new(false),
+            reserve: Reserve::default(),
             closing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             lock: Mutex::new(lock_file),
@@ -242,6 +244,7 @@ impl Engine {
         let next_seq = self.last_seq().saturating_add(1);
         log::cut_off(&self.vfs, &self.log_directory(), &position, next_seq)
             .inspect_err(|error| self.poison(error))?;
+        self.find_reserve().inspect_err(|error| self.poison(error))?;
         let generation = manifest.current().generation;
         self.clear_leftovers(manifest.current(), generation)?;
         self.begun.store(true, Ordering::Release);
@@ -643,9 +646,4 @@ fn read_and_recover(
         let recovered = recover(&sources, start_us)?;
         return Ok((manifest, recovered));
     }
-}
-
-/// Where a chunk's file is.
-pub(crate) fn chunk_path(root: &Path, number: u32, rewrite: u32) -> PathBuf {
-    root.join(BLOCKS_NAME).join(chunk_file_name(number, rewrite))
 }

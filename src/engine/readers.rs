@@ -85,10 +85,6 @@ impl Readers {
         lock(&self.queue).retain(|(_, what)| !matches!(what, Retired::File(file) if file == path));
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.queue).is_empty()
-    }
-
     /// Whether some foreign reader may still need what a generation below `generation` is made of.
     pub(crate) fn needed_below(&self, generation: u64) -> Result<bool> {
         match lock(&self.file).as_ref() {

@@ -20,6 +20,9 @@ use crate::{
 /// Dead bytes below this are left alone.
 const LEAST_DEAD_BYTES: u64 = 4 << 20;
 
+/// On a full disk, less is worth a chunk's rewriting.
+const LEAST_DEAD_ON_A_FULL_DISK: u64 = 64 << 10;
+
 #[derive(Debug)]
 pub(super) struct Reclaim {
     chunk: Arc<Chunk>,
@@ -124,6 +127,10 @@ impl Reclaim {
         }
     }
 
+    pub(super) fn heap_bytes(&self) -> u64 {
+        self.rewriter.heap_bytes()
+    }
+
     pub(super) fn abandon(self) {
         self.rewriter.abandon();
     }
@@ -199,6 +206,15 @@ impl Engine {
                 let last = generation.pending.last().map(|image| image.chunk);
                 first.is_some_and(|first| first <= number) && last.is_some_and(|last| number <= last)
             })
+    }
+
+    /// Chunks whose rewriting would give back something worth it on a full disk, the deadest last.
+    pub(super) fn dead_chunks(&self) -> Vec<u32> {
+        let state = self.state.load();
+        let mut dead: Vec<ChunkMeta> = state.chunks.iter().map(|chunk| chunk.meta()).collect();
+        dead.retain(|meta| meta.dead_bytes >= LEAST_DEAD_ON_A_FULL_DISK);
+        dead.sort_by_key(|meta| meta.dead_bytes);
+        dead.iter().map(|meta| meta.number).collect()
     }
 
     /// Lets the next blocks go to new chunks where the current ones are meant, so that those can be rewritten once

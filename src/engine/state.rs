@@ -59,6 +59,7 @@ pub(crate) struct State {
     /// Cap on mapped bytes; 0: none.
     pub(crate) mapped_cap: u64,
     /// In a read-only opening: what holds the lock that keeps these files from being unlinked before first use.
+    #[expect(dead_code, reason = "held for what it holds")]
     pub(crate) hold: Option<Arc<dyn File>>,
 }
 

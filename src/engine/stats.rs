@@ -37,7 +37,9 @@ impl Engine {
             log_bytes,
             index_bytes: state.index_bytes(),
             disk_bytes,
-            heap_bytes: state.heap_bytes(),
+            heap_bytes: state
+                .heap_bytes()
+                .saturating_add(load(&self.counters.jobs_heap_bytes)),
             mapped_bytes: state.mapped_bytes(),
             pinned_views: load(&self.counters.pinned_views),
             oldest_snapshot_seq: self.snapshot_seqs().first().copied().unwrap_or(0),

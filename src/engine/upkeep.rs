@@ -36,6 +36,15 @@ pub(super) struct Upkeep {
     merge_steps_due: usize,
 }
 
+impl Upkeep {
+    /// What the jobs under way hold in memory.
+    fn heap_bytes(&self) -> u64 {
+        self.checkpoint.as_ref().map_or(0, Checkpoint::heap_bytes)
+            + self.merge.as_ref().map_or(0, Merge::heap_bytes)
+            + self.reclaim.as_ref().map_or(0, Reclaim::heap_bytes)
+    }
+}
+
 impl Engine {
     /// One step of whatever is most urgent; false when there is nothing to do.
     pub(super) fn upkeep_step(&self) -> Result<bool> {
@@ -43,9 +52,13 @@ impl Engine {
         if !self.begun.load(Ordering::Acquire) {
             return Ok(false);
         }
-        if self.prepare_ahead()? {
-            return Ok(true);
-        }
+        // Room for more log is not worth what giving space back needs: a full disk is no reason to stop here.
+        let full = match self.prepare_ahead() {
+            Ok(true) => return Ok(true),
+            Ok(false) => None,
+            Err(error @ Error::NoSpace { .. }) => Some(error),
+            Err(error) => return Err(error),
+        };
         if self.sync_for_notifications()? {
             return Ok(true);
         }
@@ -62,12 +75,20 @@ impl Engine {
             // What was deleted last has to be in a run to be merged.
             return Ok(true);
         }
-        self.step_merge(&mut upkeep).and_then(|more| {
-            if more {
-                return Ok(true);
+        if self.step_merge(&mut upkeep)? || self.step_reclaim(&mut upkeep, None)? {
+            return Ok(true);
+        }
+        let full = full.or_else(|| self.reserve_missing());
+        if full.is_some() && self.step_reclaim(&mut upkeep, Some(&mut self.dead_chunks()))? {
+            return Ok(true);
+        }
+        match full {
+            Some(error) => Err(error),
+            None => {
+                self.tend_reserve();
+                Ok(false)
             }
-            self.step_reclaim(&mut upkeep, None)
-        })
+        }
     }
 
     /// A segment ready before the current one is full.
@@ -84,6 +105,9 @@ impl Engine {
 
     /// What commits wait for or will: the checkpoint under way, and merging where it falls behind.
     fn step_urgent(&self, upkeep: &mut Upkeep) -> Result<bool> {
+        self.counters
+            .jobs_heap_bytes
+            .store(upkeep.heap_bytes(), Ordering::Relaxed);
         if upkeep.merge_steps_due > 0 {
             upkeep.merge_steps_due -= 1;
             if self.step_merge(upkeep)? {
@@ -117,7 +141,7 @@ impl Engine {
                 if let Some(checkpoint) = upkeep.checkpoint.take() {
                     checkpoint.abandon(self);
                 }
-                Err(self.upkeep_failed(error))
+                self.upkeep_failed(error)
             }
         }
     }
@@ -140,7 +164,7 @@ impl Engine {
                 if let Some(merge) = upkeep.merge.take() {
                     merge.abandon();
                 }
-                Err(self.upkeep_failed(error))
+                self.upkeep_failed(error)
             }
         }
     }
@@ -172,18 +196,20 @@ impl Engine {
                 if let Some(reclaim) = upkeep.reclaim.take() {
                     reclaim.abandon();
                 }
-                Err(self.upkeep_failed(error))
+                self.upkeep_failed(error)
             }
         }
     }
 
-    /// A full disk is met again, and got past, by the next attempt. Damage that was read is reported and harms
-    /// nothing further. Anything else leaves open what is on disk.
-    fn upkeep_failed(&self, error: Error) -> Error {
-        if !matches!(error, Error::NoSpace { .. } | Error::Corrupt { .. }) {
-            self.poison(&error);
+    /// The next attempt meets a full disk with the reserve given up, or again, and gets past it once there is room.
+    /// Damage that was read is reported and harms nothing further. Anything else leaves open what is on disk.
+    fn upkeep_failed(&self, error: Error) -> Result<bool> {
+        match &error {
+            Error::NoSpace { .. } if self.spend_reserve() => return Ok(true),
+            Error::NoSpace { .. } | Error::Corrupt { .. } => {}
+            _ => self.poison(&error),
         }
-        error
+        Err(error)
     }
 
     /// Runs the checkpoint under way, if there is one, to its end. One that begins meanwhile is somebody else's.
@@ -246,6 +272,7 @@ impl Engine {
             .map(|chunk| chunk.number())
             .collect();
         while self.compact_step(|engine, upkeep| engine.step_reclaim(upkeep, Some(&mut chunks)))? {}
+        self.tend_reserve();
         self.readers.release(&self.supply)
     }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    store::{LogCommand, LogReader, Tags},
+    store::{CommandKind, LogCommand, LogReader, Tags},
 };
 
 pub const SARSEN_COMMAND_APPEND_BLOCK: u32 = 1;
@@ -26,6 +26,19 @@ pub const SARSEN_COMMAND_SET_KV: u32 = 5;
 pub const SARSEN_COMMAND_DELETE_KV: u32 = 6;
 pub const SARSEN_COMMAND_APPEND_STREAM: u32 = 7;
 pub const SARSEN_COMMAND_TRIM_STREAM: u32 = 8;
+
+fn kind_of(kind: CommandKind) -> u32 {
+    match kind {
+        CommandKind::AppendBlock => SARSEN_COMMAND_APPEND_BLOCK,
+        CommandKind::FreeBlock => SARSEN_COMMAND_FREE_BLOCK,
+        CommandKind::AppendMemory => SARSEN_COMMAND_APPEND_MEMORY,
+        CommandKind::DeleteMemory => SARSEN_COMMAND_DELETE_MEMORY,
+        CommandKind::SetKv => SARSEN_COMMAND_SET_KV,
+        CommandKind::DeleteKv => SARSEN_COMMAND_DELETE_KV,
+        CommandKind::AppendStream => SARSEN_COMMAND_APPEND_STREAM,
+        CommandKind::TrimStream => SARSEN_COMMAND_TRIM_STREAM,
+    }
+}
 
 /// One command of the log.
 #[repr(C)]
@@ -146,7 +159,7 @@ fn tell(command: &LogCommand<'_>, tags: &mut Tags) -> Result<sarsen_command> {
     Ok(sarsen_command {
         seq: command.seq,
         epoch: command.epoch,
-        kind: command.kind,
+        kind: kind_of(command.kind),
         last: u32::from(command.last),
         id: command.id,
         block: command.block.map_or(sarsen_block::EMPTY, sarsen_block::of),

@@ -33,7 +33,8 @@ pub const SARSEN_CHECK_EVERY_READ: u32 = 2;
 
 /// The log is written through a map where the file system keeps that safe (ext4, XFS, tmpfs), else with pwrite.
 pub const SARSEN_LOG_AUTO: u32 = 0;
-/// The log is always written through a map, commits that survive power loss included.
+/// The log is always written through a map, commits that survive power loss included. On another file system a full disk
+/// may then end the process with SIGBUS.
 pub const SARSEN_LOG_MAPPED: u32 = 1;
 /// The log is always written with pwrite.
 pub const SARSEN_LOG_WRITTEN: u32 = 2;
@@ -247,7 +248,8 @@ pub unsafe extern "C" fn sarsen_options_set_log_write(
     }
 }
 
-/// Cap in bytes on what is mapped of chunks and runs, beyond what views and iterators hold; 0: none. Default: 0.
+/// Cap in bytes on what is mapped of chunks, beyond what views hold; one chunk may exceed it. Runs are mapped as long as
+/// they are in use. 0: none. Default: 0.
 #[no_mangle]
 pub unsafe extern "C" fn sarsen_options_set_mapped_bytes(
     options: *mut sarsen_options,

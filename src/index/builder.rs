@@ -116,6 +116,16 @@ impl Builder {
         })
     }
 
+    /// What it holds in memory: the part being written, and the versions of one key.
+    pub(crate) fn heap_bytes(&self) -> u64 {
+        let part = self
+            .output
+            .as_ref()
+            .map_or(0, |output| output.writer.heap_bytes());
+        let kept: usize = self.kept.iter().map(|version| version.value.capacity()).sum();
+        part + to_u64(kept + self.key.capacity() + self.last_key.capacity())
+    }
+
     /// Goes on for about `budget_bytes` of entries.
     pub(crate) fn step(
         &mut self,

@@ -35,9 +35,6 @@ pub(crate) use plan::{plan_merge, MergePlan};
 pub(crate) use run::Run;
 pub(crate) use scan::Scan;
 
-/// Largest part file that a build aims at.
-pub(crate) const PART_BYTES: u64 = 16 << 20;
-
 /// Kind of an entry that says: deleted as of its seq. Every other kind means something to the caller only.
 pub(crate) const TOMBSTONE: u8 = 0;
 

@@ -109,14 +109,6 @@ impl Part {
         self.map.get().map_or(0, |map| map.region().len())
     }
 
-    /// For a part that is not read much: gives its pages back to the kernel. They are checked again when next
-    /// touched. The address range stays, since reads that return borrow from it.
-    pub(crate) fn drop_map(&self) {
-        if let Some(map) = self.map.get() {
-            map.forget();
-        }
-    }
-
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

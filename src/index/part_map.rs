@@ -77,14 +77,6 @@ impl PartMap {
         to_u64(self.checked.len() * 8 + self.footer.min_key.capacity() + self.footer.max_key.capacity())
     }
 
-    /// Forgets which pages were checked and asks the kernel to drop them from this map.
-    pub(crate) fn forget(&self) {
-        for bits in &self.checked {
-            bits.store(0, Ordering::Relaxed);
-        }
-        self.region.advise_cold();
-    }
-
     #[cold]
     pub(crate) fn corrupt(&self, unit: u32, what: &'static str) -> Error {
         corrupt(self.footer.number, unit_offset(unit), what)

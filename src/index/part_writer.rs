@@ -125,11 +125,6 @@ impl PartWriter {
             .saturating_add(hash)
     }
 
-    /// Bytes that have gone to the file so far.
-    pub(crate) fn written(&self) -> u64 {
-        self.written
-    }
-
     pub(crate) fn heap_bytes(&self) -> u64 {
         let pages: u64 = self.levels.iter().map(|level| level.page.heap_bytes()).sum();
         let table = match &self.stage {
@@ -145,16 +140,8 @@ impl PartWriter {
             )
     }
 
-    /// Writes the rest. Not synced: that is up to the caller, for file and directory.
-    pub(crate) fn finish(mut self) -> Result<PartMeta> {
-        loop {
-            if let Some(meta) = self.finish_step()? {
-                return Ok(meta);
-            }
-        }
-    }
-
-    /// One step of finishing, which writes at most 256 KiB; the part's description once all is written.
+    /// One step of finishing, which writes at most 256 KiB; the part's description once all is written. Not synced:
+    /// that is up to the caller, for file and directory.
     pub(crate) fn finish_step(&mut self) -> Result<Option<PartMeta>> {
         match &mut self.stage {
             Stage::Entries => {

@@ -95,15 +95,6 @@ impl Scan {
         })
     }
 
-    /// What the value lies in.
-    pub(crate) fn region(&self) -> Option<&Arc<Region>> {
-        match (self.state, self.reverse) {
-            (State::Going, false) => self.merged.region(),
-            (State::Going, true) => self.held.as_ref().map(|held| &held.region),
-            _ => None,
-        }
-    }
-
     /// The next call of `next` finds the first key at or above `key` (and `lower`). For scans that go forward.
     pub(crate) fn seek(&mut self, key: &[u8]) -> Result<()> {
         if self.reverse {

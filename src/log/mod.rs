@@ -4,8 +4,8 @@
 //! serve many waiters, `replay` reads the log after a crash, `cut` removes what recovery undid. `tail` follows the
 //! log, `survey` tells it which segments count. `inspect` is how both look at bytes that somebody may be storing to.
 //!
-//! An opening never writes into a segment of an earlier one: its first frame starts a new segment, whose number is
-//! above every number in use. So whatever a crash left behind a log's end stays there, as evidence, until a
+//! An opening appends nothing to a segment of an earlier one: its first frame starts a new segment, whose number is
+//! above every number in use. Nor does it change anything there, but for a header that `cut` wipes out. So whatever a crash left behind a log's end stays there, as evidence, until a
 //! checkpoint releases the segment. Numbers in use rise along the log, with gaps.
 
 mod appender;

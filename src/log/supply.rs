@@ -140,9 +140,29 @@ impl Supply {
             Err(error) => {
                 // What failed is what the caller has to know; a file that stays is an orphan for the next opening.
                 let _ = self.unlink(number);
-                Err(error)
+                match error {
+                    Error::NoSpace { .. } if self.make_do_with_less(size, need) => Ok(true),
+                    error => Err(error),
+                }
             }
         }
+    }
+
+    /// On a full disk: lets spare segments go, and takes the next one half as large; false if nothing is left to try.
+    fn make_do_with_less(&self, size: u64, need: u64) -> bool {
+        let (spares, less) = {
+            let mut shelf = lock(&self.shelf);
+            let half = size / 2;
+            let less = half >= need.max(FIRST_SEGMENT_BYTES);
+            if less {
+                shelf.next_size = half;
+            }
+            (std::mem::take(&mut shelf.spares), less)
+        };
+        for spare in &spares {
+            let _ = self.unlink(spare.number());
+        }
+        less || !spares.is_empty()
     }
 
     fn start(&self, need: u64) -> Result<Work> {

@@ -12,15 +12,26 @@ use crate::{
     },
 };
 
+/// What a command of the log does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandKind {
+    AppendBlock,
+    FreeBlock,
+    AppendMemory,
+    DeleteMemory,
+    SetKv,
+    DeleteKv,
+    AppendStream,
+    TrimStream,
+}
+
 /// One command of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogCommand<'a> {
     /// The commit it belongs to.
     pub seq: u64,
     pub epoch: u64,
-    /// As in C: 1 append block, 2 free block, 3 append memory, 4 delete memory, 5 set, 6 delete, 7 append to a stream,
-    /// 8 trim one.
-    pub kind: u32,
+    pub kind: CommandKind,
     /// The last command of its commit.
     pub last: bool,
     /// Memory id, stream index, or the first index that a trim keeps.
@@ -102,7 +113,7 @@ fn tell<'a>(told: FollowedCommand<'a>, bytes: &'a [u8]) -> LogCommand<'a> {
     let mut told = LogCommand {
         seq,
         epoch,
-        kind: 0,
+        kind: CommandKind::AppendBlock,
         last,
         id: 0,
         block,
@@ -111,38 +122,38 @@ fn tell<'a>(told: FollowedCommand<'a>, bytes: &'a [u8]) -> LogCommand<'a> {
         tags: Vec::new(),
     };
     match step.command {
-        Command::AppendBlock { .. } => told.kind = 1,
+        Command::AppendBlock { .. } => {}
         Command::FreeBlock { block } => {
-            told.kind = 2;
+            told.kind = CommandKind::FreeBlock;
             told.block = Some(block);
         }
         Command::AppendMemory { id, tags, .. } => {
-            told.kind = 3;
+            told.kind = CommandKind::AppendMemory;
             told.id = id;
             told.tags = tags;
         }
         Command::DeleteMemory { id } => {
-            told.kind = 4;
+            told.kind = CommandKind::DeleteMemory;
             told.id = id;
         }
         Command::SetKv { key, value } => {
-            told.kind = 5;
+            told.kind = CommandKind::SetKv;
             told.key = key.0;
             if let ValueSource::Inline(value) = value {
                 told.value = value.0;
             }
         }
         Command::DeleteKv { key } => {
-            told.kind = 6;
+            told.kind = CommandKind::DeleteKv;
             told.key = key.0;
         }
         Command::AppendStream { name, .. } => {
-            told.kind = 7;
+            told.kind = CommandKind::AppendStream;
             told.key = name.0;
             told.id = stream.map_or(0, |stream| stream.next.wrapping_sub(1));
         }
         Command::TrimStream { name, before } => {
-            told.kind = 8;
+            told.kind = CommandKind::TrimStream;
             told.key = name.0;
             told.id = stream
                 .filter(|stream| stream.stream_id != 0)

@@ -16,7 +16,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 pub use self::{
     batch::{Batch, Data},
     kv::{Filled, KvIter},
-    log_reader::{LogCommand, LogReader},
+    log_reader::{CommandKind, LogCommand, LogReader},
     memory::MemoryIter,
     snapshot::Snapshot,
     stream::{StreamIter, StreamNames},

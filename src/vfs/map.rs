@@ -172,22 +172,6 @@ impl Region {
         }
     }
 
-    /// Tells the kernel that these pages aren't needed soon: it reclaims them first, and those of a file leave the
-    /// process (not the page cache) at once. What they hold stays.
-    pub(crate) fn advise_cold(&self) {
-        #[cfg(target_os = "linux")]
-        self.advise(0, self.len, libc::MADV_COLD);
-        if self.of_file {
-            // On a shared file map this forgets page table entries only; on anonymous memory it would zero.
-            self.advise(0, self.len, libc::MADV_DONTNEED);
-        }
-    }
-
-    /// Tells the kernel that the region will be read once from front to back.
-    pub(crate) fn advise_sequential(&self) {
-        self.advise(0, self.len, libc::MADV_SEQUENTIAL);
-    }
-
     /// Keeps the kernel from committing 2 MiB at the first store to a large, sparse reserve.
     #[cfg(any(test, feature = "simulation"))]
     pub(super) fn advise_small_pages(&self) {
@@ -223,8 +207,8 @@ impl Region {
         let aligned = first - first % page_size();
         let len = len.min(self.len - first) + (first - aligned);
         if let (Some(start), Ok(len @ 1..)) = (self.at(aligned, len), usize::try_from(len)) {
-            // SAFETY: the range is inside the map and starts at a page (a map does). `advise_cold`, `populate` and
-            // the like pass only advice that keeps what the pages hold.
+            // SAFETY: the range is inside the map and starts at a page (a map does). `populate` and the
+            // like pass only advice that keeps what the pages hold.
             unsafe { libc::madvise(start.cast(), len, advice) };
         }
     }
@@ -358,10 +342,10 @@ fn byte_range(kind: libc::c_int, offset: u64, len: u64) -> io::Result<libc::floc
     Ok(range)
 }
 
-/// Sets (`shared`) or removes the lock of this open file description on one byte, without waiting.
+/// Sets a shared lock of this open file description on one byte, without waiting.
 #[cfg(target_os = "linux")]
-pub(super) fn lock_byte(file: &File, offset: u64, shared: bool) -> io::Result<()> {
-    let range = byte_range(if shared { libc::F_RDLCK } else { libc::F_UNLCK }, offset, 1)?;
+pub(super) fn lock_byte(file: &File, offset: u64) -> io::Result<()> {
+    let range = byte_range(libc::F_RDLCK, offset, 1)?;
     // SAFETY: the descriptor is open, and the command reads one `flock`.
     checked(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &range) })
 }
@@ -382,7 +366,7 @@ pub(super) fn is_locked_below(file: &File, end: u64) -> io::Result<bool> {
 // Elsewhere there are only locks that belong to the process, and closing any descriptor of the file frees them all:
 // better no foreign readers than readers that lose their lock unnoticed.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn lock_byte(_file: &File, _offset: u64, _shared: bool) -> io::Result<()> {
+pub(super) fn lock_byte(_file: &File, _offset: u64) -> io::Result<()> {
     Err(io::Error::from_raw_os_error(libc::ENOTSUP))
 }
 
@@ -471,16 +455,12 @@ mod tests {
             (0, Some(&b""[..]), None)
         );
         assert_eq!(region.store(0, b""), Some(()));
-        region.advise_cold();
-        region.advise_sequential();
     }
 
     #[test]
-    fn anonymous_memory_keeps_its_bytes_when_it_is_said_to_be_cold() {
+    fn anonymous_memory_keeps_its_bytes_when_it_is_populated() {
         let region = Region::anonymous(3 * 4096).unwrap();
         region.store(5000, b"kept").unwrap();
-        region.advise_cold();
-        region.advise_sequential();
         region.populate(5001, u64::MAX);
         assert_eq!(region.bytes(5000, 4), Some(&b"kept"[..]));
     }

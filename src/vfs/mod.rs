@@ -138,9 +138,8 @@ pub(crate) trait File: Send + Sync + Debug {
     fn try_lock_exclusive(&self) -> Result<bool>;
     /// Gives that lock back, also for descriptors that a forked child has inherited.
     fn unlock(&self) -> Result<()>;
-    /// Shared OFD lock on the one byte at `offset`, without waiting; held until the file is closed or unlocked.
+    /// Shared OFD lock on the one byte at `offset`, without waiting; held until the file is closed.
     fn lock_byte_shared(&self, offset: u64) -> Result<()>;
-    fn unlock_byte(&self, offset: u64) -> Result<()>;
     /// Whether another open file description holds a lock on any byte of `[0, end)`.
     fn is_locked_below(&self, end: u64) -> Result<bool>;
 }

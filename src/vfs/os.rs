@@ -290,13 +290,8 @@ impl File for OsFile {
     }
 
     fn lock_byte_shared(&self, offset: u64) -> Result<()> {
-        map::lock_byte(&self.file, offset, true)
+        map::lock_byte(&self.file, offset)
             .map_err(|error| self.failed("cannot take a shared lock in the file", &error))
-    }
-
-    fn unlock_byte(&self, offset: u64) -> Result<()> {
-        map::lock_byte(&self.file, offset, false)
-            .map_err(|error| self.failed("cannot give a shared lock in the file back", &error))
     }
 
     fn is_locked_below(&self, end: u64) -> Result<bool> {
@@ -495,8 +490,6 @@ mod tests {
             (writer.is_locked_below(3), writer.is_locked_below(0)),
             (Ok(false), Ok(false))
         );
-        second.unlock_byte(3).unwrap();
-        assert_eq!(writer.is_locked_below(7), Ok(false));
         drop(second);
         assert_eq!(
             (writer.is_locked_below(8), first.is_locked_below(8)),
@@ -516,8 +509,6 @@ mod tests {
         file.write_at(9_000, b"later").unwrap();
         assert_eq!(map.bytes(9_000, 5), Some(&b"later"[..]));
         assert_eq!(map.store(0, b"x"), None, "a map for reading");
-        map.advise_sequential();
-        map.advise_cold();
         let mut copy = [0; 5];
         map.copy_to(9_000, &mut copy).unwrap();
         assert_eq!(&copy, b"later");

@@ -228,15 +228,6 @@ impl File for SimFile {
         Ok(())
     }
 
-    fn unlock_byte(&self, offset: u64) -> Result<()> {
-        let mut state = self.handle.disk.lock();
-        state.begin(Operation::Open, &self.handle.path)?;
-        if let Some(inode) = state.inodes.get_mut(&self.handle.inode) {
-            inode.locks.bytes.remove(&(offset, self.handle.description));
-        }
-        Ok(())
-    }
-
     fn is_locked_below(&self, end: u64) -> Result<bool> {
         let mut state = self.handle.disk.lock();
         state.begin(Operation::Open, &self.handle.path)?;
