@@ -296,3 +296,27 @@ fn a_new_store_takes_little_room() {
     }
     assert!(bytes <= 64 << 10, "{bytes} bytes");
 }
+
+#[test]
+fn files_that_a_reader_kept_over_a_close_are_removed_once() {
+    let dir = Dir::new("kept-for-a-reader");
+    let engine = open(&dir, &small());
+    set(&engine, b"k", b"v");
+    let reader = open(
+        &dir,
+        &Options {
+            read_only: true,
+            ..small()
+        },
+    );
+    engine.close().unwrap();
+    drop(engine);
+    let engine = open(&dir, &small());
+    set(&engine, b"k", b"w");
+    drop(reader);
+    for _ in 0..3 {
+        set(&engine, b"k", b"x");
+        engine.checkpoint().unwrap();
+    }
+    engine.close().unwrap();
+}
