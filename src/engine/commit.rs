@@ -381,10 +381,12 @@ impl Engine {
         }
         let view = self.view();
         let mut freed: HashSet<BlockAddress> = HashSet::new();
+        let mut named: HashSet<BlockAddress> = HashSet::new();
         for command in &draft.loose {
             match command {
+                // Freeing a block that a record holds, one of this draft among them, changes nothing.
                 LooseDraft::Free(address) => {
-                    if !view.is_held_by_record(address)? {
+                    if !named.contains(address) && !view.is_held_by_record(address)? {
                         freed.insert(*address);
                     }
                 }
@@ -392,6 +394,7 @@ impl Engine {
                     if freed.contains(address) || !view.is_live(address)? {
                         return Err(Error::NotFound);
                     }
+                    named.insert(*address);
                 }
             }
         }

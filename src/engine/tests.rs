@@ -320,3 +320,30 @@ fn files_that_a_reader_kept_over_a_close_are_removed_once() {
     }
     engine.close().unwrap();
 }
+
+#[test]
+fn a_block_that_a_batch_names_can_be_named_again_behind_a_free_of_it() {
+    let dir = Dir::new("name-free-name");
+    let engine = open(&dir, &small());
+    let mut draft = Draft::new();
+    draft.append_block(b"bytes").unwrap();
+    engine.commit(&mut draft, Some(Survive::Process)).unwrap();
+    let block = draft.result(0).unwrap().1.unwrap();
+    draft.append_memory(1, &[], Data::Block(block)).unwrap();
+    draft.free_block(block).unwrap();
+    draft.append_memory(2, &[], Data::Block(block)).unwrap();
+    engine.commit(&mut draft, Some(Survive::Process)).unwrap();
+    engine.compact().unwrap();
+    assert_eq!(engine.view().block(&block).unwrap().bytes(), b"bytes");
+    // The other way round the block is gone before it is named.
+    draft.append_block(b"other").unwrap();
+    engine.commit(&mut draft, Some(Survive::Process)).unwrap();
+    let other = draft.result(0).unwrap().1.unwrap();
+    draft.free_block(other).unwrap();
+    draft.append_memory(3, &[], Data::Block(other)).unwrap();
+    assert_eq!(
+        engine.commit(&mut draft, Some(Survive::Process)),
+        Err(Error::NotFound)
+    );
+    engine.close().unwrap();
+}
