@@ -9,7 +9,7 @@ use super::{
     apply::{Contents, Steps},
     commit::Frozen,
     lock,
-    observer::Observer,
+    observer::{sum, Observer},
     readers::Retired,
     state::State,
     upkeep::STEP_BYTES,
@@ -311,9 +311,10 @@ impl Checkpoint {
             Arc::new(Run::new(id, parts, None, None))
         });
         if let Some(observer) = &mut self.observer {
-            observer.book(engine);
+            observer.book_dead(engine);
         }
-        let dropped = *lock(&engine.dropped);
+        let change = self.observer.as_ref().map(Observer::change).unwrap_or_default();
+        let dropped = sum(&lock(&engine.dropped), &change);
         // Of what was synced, that which no reclaim has dropped or replaced since.
         let mut listed = engine.state.load().chunks.common(&self.listed);
         for (chunk, end) in &self.chunks {
@@ -337,12 +338,15 @@ impl Checkpoint {
             manifest.small_chunk = frozen.small_chunk;
             manifest.small_offset = frozen.small_offset;
             manifest.next_stream_id = frozen.next_stream_id;
-            manifest.counts = super::observer::sum(&frozen.counts, &dropped);
+            manifest.counts = sum(&frozen.counts, &dropped);
             manifest.chunks = metas;
             if let Some(run) = &run {
                 manifest.runs.insert(0, run.meta());
             }
         })?;
+        if let Some(observer) = &mut self.observer {
+            observer.book_counts(engine);
+        }
 
         let released = {
             let mut append = lock(&engine.append);

@@ -118,13 +118,15 @@ impl Merge {
         if part.is_some() {
             engine.vfs.sync_directory(&engine.index_directory())?;
         }
-        let counts = self.observer.book(engine);
+        self.observer.book_dead(engine);
+        let counts = self.observer.change();
         let mut retired: Vec<PartMeta> = Vec::new();
         let (inputs, into) = (&self.inputs, self.into);
         let generation = engine.edit_manifest(|manifest| {
             retired = advance(manifest, inputs, into, part.as_ref(), last_key.as_deref());
             manifest.counts = sum(&manifest.counts, &counts);
         })?;
+        self.observer.book_counts(engine);
 
         let before = engine.state.load().runs.clone();
         let metas = lock(&engine.manifest).current().runs.clone();

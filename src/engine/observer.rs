@@ -49,15 +49,24 @@ impl Observer {
         }
     }
 
-    /// Books what was dropped since the last time, and returns by how much the counts change.
-    pub(super) fn book(&mut self, engine: &Engine) -> Counts {
+    /// Tells the chunks what died in them since the last time, so that the next manifest says so.
+    pub(super) fn book_dead(&mut self, engine: &Engine) {
         for (number, bytes) in self.dead.drain() {
             engine.add_dead(number, bytes);
         }
+    }
+
+    /// By how much the counts change with what was dropped and is not booked yet.
+    pub(super) fn change(&self) -> Counts {
+        self.dropped
+    }
+
+    /// Books what was dropped since the last time. To be called once a manifest goes without it: after a failure
+    /// whoever starts over drops it again.
+    pub(super) fn book_counts(&mut self, engine: &Engine) {
         let change = std::mem::take(&mut self.dropped);
         let mut dropped = lock(&engine.dropped);
         *dropped = sum(&dropped, &change);
-        change
     }
 
     /// First index of the stream that some witness sees; `u64::MAX` where none does.

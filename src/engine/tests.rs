@@ -3,7 +3,13 @@
 use std::{path::PathBuf, sync::Arc};
 
 use super::*;
-use crate::{format::record, vfs::OsVfs};
+use crate::{
+    format::record,
+    vfs::{
+        sim::{Fault, FaultKind, Operation, SimVfs},
+        OsVfs,
+    },
+};
 
 struct Dir(PathBuf);
 
@@ -345,5 +351,31 @@ fn a_block_that_a_batch_names_can_be_named_again_behind_a_free_of_it() {
         engine.commit(&mut draft, Some(Survive::Process)),
         Err(Error::NotFound)
     );
+    engine.close().unwrap();
+}
+
+#[test]
+fn counts_stay_exact_over_a_checkpoint_and_a_merge_that_a_full_disk_refused() {
+    let disk = SimVfs::new(1);
+    let engine = Engine::open(Arc::new(disk.clone()), std::path::Path::new("/store"), &small()).unwrap();
+    for value in [b"v", b"w"] {
+        set(&engine, b"k", value);
+        set(&engine, b"k", value);
+        // The manifest alone is written beside the directories.
+        let refuse = || disk.fail(Fault::new(Operation::Write, 1, FaultKind::NoSpace).within("MANIFEST.new"));
+        refuse();
+        assert!(matches!(engine.checkpoint(), Err(Error::NoSpace { .. })));
+        engine.checkpoint().unwrap();
+        assert_eq!(
+            engine.stats().unwrap().kv_count,
+            if value == b"v" { 1 } else { 2 }
+        );
+        if value == b"w" {
+            refuse();
+            assert!(matches!(engine.compact(), Err(Error::NoSpace { .. })));
+        }
+    }
+    engine.compact().unwrap();
+    assert_eq!(engine.stats().unwrap().kv_count, 1);
     engine.close().unwrap();
 }
