@@ -138,10 +138,13 @@ impl Engine {
                 Ok(true)
             }
             Err(error) => {
-                if let Some(checkpoint) = upkeep.checkpoint.take() {
+                let outcome = self.upkeep_failed(error);
+                // Where nobody knows which manifest is on disk, the new one may name the files.
+                let checkpoint = upkeep.checkpoint.take();
+                if let Some(checkpoint) = checkpoint.filter(|_| self.group.poisoned().is_none()) {
                     checkpoint.abandon(self);
                 }
-                self.upkeep_failed(error)
+                outcome
             }
         }
     }
