@@ -379,3 +379,40 @@ fn counts_stay_exact_over_a_checkpoint_and_a_merge_that_a_full_disk_refused() {
     assert_eq!(engine.stats().unwrap().kv_count, 1);
     engine.close().unwrap();
 }
+
+#[test]
+fn a_sync_that_finds_the_disk_full_does_not_say_that_nothing_was_written() {
+    let disk = SimVfs::new(1);
+    let engine = Engine::open(Arc::new(disk.clone()), std::path::Path::new("/store"), &small()).unwrap();
+    set(&engine, b"k", b"v");
+    // The directory entry of the chunk that the large block went to is synced behind the commit.
+    disk.fail(Fault::new(Operation::SyncDirectory, 1, FaultKind::NoSpace).within("blocks"));
+    let mut draft = Draft::new();
+    draft.set_kv(b"large", &value_of(1, 50_000)).unwrap();
+    let outcome = engine.commit(&mut draft, Some(Survive::Power));
+    assert!(matches!(outcome, Err(Error::Poisoned { .. })), "{outcome:?}");
+    assert_eq!(engine.last_seq(), 2);
+    assert_eq!(get(&engine, b"large"), Some(value_of(1, 50_000)));
+}
+
+#[test]
+fn what_a_manifest_that_may_be_on_disk_names_is_kept() {
+    // EIO and ENOSPC of the sync of the root, once the new manifest has its name.
+    for kind in [FaultKind::Io, FaultKind::NoSpace] {
+        let disk = SimVfs::new(1);
+        let path = std::path::Path::new("/store");
+        let engine = Engine::open(Arc::new(disk.clone()), path, &small()).unwrap();
+        set(&engine, b"k", b"v");
+        let renames = disk.count(Operation::Rename);
+        disk.fail(Fault::new(Operation::SyncDirectory, 2, kind));
+        let outcome = engine.checkpoint();
+        assert!(matches!(outcome, Err(Error::Io { .. })), "{outcome:?}");
+        assert_eq!(disk.count(Operation::Rename), renames + 1);
+        assert!(matches!(engine.checkpoint(), Err(Error::Poisoned { .. })));
+        drop(engine);
+        let engine = Engine::open(Arc::new(disk.restart()), path, &small()).unwrap();
+        assert_eq!(get(&engine, b"k"), Some(b"v".to_vec()));
+        assert_eq!(engine.verify().unwrap(), Vec::new());
+        engine.close().unwrap();
+    }
+}

@@ -129,12 +129,15 @@ impl GroupSync {
         lead.outcome = sync();
         let outcome = lead.outcome.clone();
         drop(lead);
-        if outcome? < seq {
-            return Err(Error::internal(
+        match outcome {
+            Ok(durable) if durable < seq => Err(Error::internal(
                 "a sync covered less than what was published before it",
-            ));
+            )),
+            Ok(_) => Ok(()),
+            // Elsewhere a full disk means that nothing was written. What is synced here has been.
+            Err(error @ Error::NoSpace { .. }) => Err(self.poisoned().unwrap_or(error)),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
