@@ -71,6 +71,14 @@ impl Error {
         Error::Internal { what: what.into() }
     }
 
+    /// For a full disk where that does not mean that nothing was written and trying again may help.
+    pub(crate) fn lasting(self) -> Self {
+        match self {
+            Error::NoSpace { what, file, os_code } => Error::Io { what, file, os_code },
+            error => error,
+        }
+    }
+
     /// Damage in `file` (a path within the store) at byte `offset`, not tied to commits.
     pub(crate) fn corrupt(file: impl Into<String>, offset: u64, what: impl Into<Cow<'static, str>>) -> Self {
         Error::Corrupt {

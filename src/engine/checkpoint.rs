@@ -247,13 +247,17 @@ impl Checkpoint {
     fn sync_chunks(&mut self, engine: &Engine) -> Result<()> {
         self.listed = engine.state.load().chunks.clone();
         engine.rewrite_unproven()?;
-        engine.large.sync_all()?;
+        // A file whose sync failed once fails for good. Only those that the next attempt makes anew can be tried again.
+        engine.large.sync_all().map_err(Error::lasting)?;
         for (chunk, _) in &self.chunks {
-            chunk.sync()?;
+            let is_new = self.created.iter().any(|created| Arc::ptr_eq(created, chunk));
+            chunk
+                .sync()
+                .map_err(|error| if is_new { error } else { error.lasting() })?;
         }
         for chunk in self.listed.iter() {
             if chunk.is_unsynced() {
-                chunk.sync()?;
+                chunk.sync().map_err(Error::lasting)?;
             }
         }
         if !self.created.is_empty() {

@@ -115,10 +115,7 @@ impl ManifestFile {
         }
         self.vfs.rename(&new_path, &self.root.join(MANIFEST_NAME))?;
         // From the rename on a full disk no longer means that nothing was written.
-        self.vfs.sync_directory(&self.root).map_err(|error| match error {
-            Error::NoSpace { what, file, os_code } => Error::Io { what, file, os_code },
-            error => error,
-        })?;
+        self.vfs.sync_directory(&self.root).map_err(Error::lasting)?;
         debug_assert_eq!(to_u64(bytes.len()) % 8192, 0);
         self.current = next;
         self.bad_copy = None;

@@ -416,3 +416,23 @@ fn what_a_manifest_that_may_be_on_disk_names_is_kept() {
         engine.close().unwrap();
     }
 }
+
+#[test]
+fn a_chunk_that_a_full_disk_kept_from_being_synced_poisons() {
+    let disk = SimVfs::new(1);
+    let path = std::path::Path::new("/store");
+    let engine = Engine::open(Arc::new(disk.clone()), path, &small()).unwrap();
+    set(&engine, b"a", &value_of(1, 5_000));
+    engine.checkpoint().unwrap();
+    set(&engine, b"b", &value_of(2, 5_000));
+    disk.fail(Fault::new(Operation::Sync, 1, FaultKind::NoSpace).within("blocks"));
+    let outcome = engine.checkpoint();
+    assert!(matches!(outcome, Err(Error::Io { .. })), "{outcome:?}");
+    assert!(matches!(engine.checkpoint(), Err(Error::Poisoned { .. })));
+    drop(engine);
+    let engine = Engine::open(Arc::new(disk.restart()), path, &small()).unwrap();
+    set(&engine, b"c", b"v");
+    engine.checkpoint().unwrap();
+    assert_eq!(get(&engine, b"b"), Some(value_of(2, 5_000)));
+    engine.close().unwrap();
+}

@@ -184,7 +184,10 @@ impl Appender {
     /// least of all beside the one that takes its seq next.
     fn wipe(&mut self, segment: &Segment, offset: u64) {
         if let Err(error) = write(segment, offset, &[0; HEADER_BYTES], segment.map().is_none()) {
-            self.broken = Some(error);
+            // Whatever is written next, a later opening may find half a frame in its place.
+            self.broken = Some(Error::Poisoned {
+                what: error.to_string().into(),
+            });
         }
     }
 
