@@ -115,6 +115,39 @@ static void a_sound_store_has_no_findings(void)
     sarsen_report_free(NULL);
 }
 
+/* Log that only followers need: the store is whole without it, and verify looks at it all the same. */
+static void damage_to_log_that_is_kept_is_found(void)
+{
+    const check_how keeping = {.log_retention_bytes = 64 << 20};
+    const char *path = check_path("store"), *segment;
+    sarsen_store *store = check_open(path, keeping);
+    uint8_t value[100], *data;
+    size_t len, at = 0;
+    for (uint64_t i = 0; i < 60; i++) {
+        check_fill(value, sizeof value, i);
+        CHECK_OK(sarsen_kv_set(store, &i, sizeof i, value, sizeof value, ERR));
+    }
+    CHECK_OK(sarsen_store_checkpoint(store, ERR));
+    check_sound(store);
+    check_close(store);
+    segment = check_join(path, "log/00000001.log");
+    data = check_read_file(segment, &len);
+    check_fill(value, sizeof value, 30);
+    while (at + sizeof value <= len && memcmp(data + at, value, sizeof value) != 0) at++;
+    CHECK(at + sizeof value <= len);
+    free(data);
+    flip_byte(segment, (off_t)at + 50, 1);
+    store = check_open(path, keeping);
+    CHECK_NUMBER(findings(store, "log/00000001.log"), 1);
+    for (uint64_t i = 0; i < 60; i++) {
+        sarsen_view view;
+        CHECK_OK(sarsen_kv_get(store, NULL, &i, sizeof i, &view, ERR));
+        CHECK_FILLED(view.data, view.len, 100, i);
+        sarsen_view_release(&view);
+    }
+    check_close(store);
+}
+
 /* One stored value damaged on disk: its readers get CORRUPT with the place, all others what is theirs. */
 static void damaged_bytes_are_never_handed_out(void)
 {
@@ -545,6 +578,7 @@ static void missing_files_are_refused_or_noticed(void)
 
 static const check_case cases[] = {
     CASE(a_sound_store_has_no_findings),
+    CASE(damage_to_log_that_is_kept_is_found),
     CASE(damaged_bytes_are_never_handed_out),
     CASE(a_torn_tail_that_was_never_durable_is_cut_off_and_told),
     CASE(damage_to_durable_commits_is_an_error_until_salvaged),

@@ -114,6 +114,13 @@ impl Engine {
     /// Commits from `seq` on. `NotFound` if the log no longer reaches back to it; `Conflict` if the commit before it
     /// is of another epoch than `epoch` (0: any).
     pub(crate) fn follow(self: &Arc<Self>, seq: u64, epoch: u64) -> Result<Follower> {
+        Ok(Follower {
+            engine: Arc::clone(self),
+            tail: self.tail_from(seq, epoch)?,
+        })
+    }
+
+    pub(super) fn tail_from(&self, seq: u64, epoch: u64) -> Result<TailReader> {
         if seq == 0 {
             return Err(Error::invalid("commits are numbered from 1"));
         }
@@ -137,18 +144,14 @@ impl Engine {
                 last_seq,
             }
         };
-        let tail = TailReader::open(
+        TailReader::open(
             Arc::clone(&self.vfs),
             self.root.join("log"),
             self.uuid,
             &start,
             seq,
             epoch,
-        )?;
-        Ok(Follower {
-            engine: Arc::clone(self),
-            tail,
-        })
+        )
     }
 }
 
