@@ -215,3 +215,66 @@ impl MovedTable {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::golden::{assert_golden, bytes_of};
+
+    /// See `format::golden`.
+    const MOVED_TABLE: &str = "
+        534d4f56 | magic SMOV
+        428bf303 | crc of nonce, number, rewrite, table offset, count, entries
+        0200000000000000 | count
+        00020000 | address 4096 / 8
+        00020000 | place 4096 / 8
+        000a0000 | address 20480 / 8
+        00040000 | place 8192 / 8
+    ";
+
+    #[test]
+    fn a_table_of_moved_blocks_has_its_golden_bytes() {
+        let meta = ChunkMeta {
+            number: 2,
+            rewrite: 1,
+            nonce: 0x0807_0605_0403_0201,
+            large: true,
+            len: 16_384 + 32,
+            table_offset: 16_384,
+            last_seq: 9,
+            dead_bytes: 0,
+        };
+        let entries: Vec<Entry> = [(4_096, 4_096), (20_480, 8_192)]
+            .iter()
+            .map(|(address, place)| Entry::new(*address, *place).unwrap())
+            .collect();
+        let table = [
+            encode_header(&meta, &entries).as_slice(),
+            &encode_entries(&entries),
+        ]
+        .concat();
+        assert_golden(&table, MOVED_TABLE);
+
+        let region = Region::anonymous(16_384 + 32).unwrap();
+        region.store(16_384, &bytes_of(MOVED_TABLE)).unwrap();
+        let table = MovedTable::check(&region, &meta, 4_096).unwrap();
+        let extents = [
+            Extent {
+                address: 4_096,
+                place: 4_096,
+                len: 4_096,
+            },
+            Extent {
+                address: 20_480,
+                place: 8_192,
+                len: 8_192,
+            },
+        ];
+        assert_eq!(table.count(), 2);
+        for (index, extent) in (0..).zip(extents) {
+            assert_eq!(table.extent(&region, index), Some(extent));
+        }
+        assert_eq!(table.place_of(&region, 24_576), Some((12_288, 16_384)));
+        assert_eq!(table.place_of(&region, 8_192), None);
+    }
+}

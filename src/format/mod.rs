@@ -1,5 +1,5 @@
 //! Bytes <-> structs: pure functions over slices, no I/O, total on any input. `docs/FORMAT.md` gives the same
-//! layouts as byte tables, `tests/golden.rs` holds their vectors.
+//! layouts as byte tables, `golden` holds their vectors.
 //!
 //! Everything is little-endian except keys inside the index, which are big-endian so that they sort.
 
@@ -7,6 +7,8 @@ pub(crate) mod block;
 pub(crate) mod bytes;
 pub(crate) mod command;
 pub(crate) mod frame;
+#[cfg(test)]
+pub(crate) mod golden;
 pub(crate) mod load;
 pub(crate) mod manifest;
 pub(crate) mod record;

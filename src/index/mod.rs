@@ -13,6 +13,8 @@ use std::sync::Arc;
 use crate::vfs::Region;
 
 mod builder;
+#[cfg(test)]
+mod golden;
 mod memtable;
 mod merged;
 mod page;
