@@ -153,6 +153,10 @@ impl Engine {
         if survive == Survive::Power {
             self.prove()?;
         }
+        if !draft.loose.is_empty() {
+            let view = self.view();
+            draft.void_frees(|block| view.is_there(block))?;
+        }
         let written = self.write_large(draft)?;
         let large = &written.0;
         let payload_crc = frame::payload_crc(&draft.commands, &draft.image);
@@ -277,7 +281,7 @@ impl Engine {
         self.counters.deleted.fetch_add(deleted, Ordering::Relaxed);
         for command in &draft.loose {
             match command {
-                LooseDraft::Free(address) => {
+                LooseDraft::Free { block: address, .. } => {
                     let len = usize::try_from(address.len).unwrap_or(usize::MAX);
                     self.add_dead(address.chunk, small_total_bytes(0, len));
                 }
@@ -385,7 +389,7 @@ impl Engine {
         for command in &draft.loose {
             match command {
                 // Freeing a block that a record holds, one of this draft among them, changes nothing.
-                LooseDraft::Free(address) => {
+                LooseDraft::Free { block: address, .. } => {
                     if !named.contains(address) && !view.is_held_by_record(address)? {
                         freed.insert(*address);
                     }

@@ -70,7 +70,11 @@ pub(crate) struct StreamDraft {
 /// A command on loose blocks, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LooseDraft {
-    Free(BlockAddress),
+    /// `patch_at`: where in the encoded commands the address is.
+    Free {
+        block: BlockAddress,
+        patch_at: usize,
+    },
     Name(BlockAddress),
 }
 
@@ -130,7 +134,9 @@ impl Draft {
 
     pub(crate) fn free_block(&mut self, block: BlockAddress) -> Result<()> {
         let before = self.begin()?;
-        self.loose.push(LooseDraft::Free(block));
+        // Behind the u32 variant.
+        let patch_at = before.commands + 4;
+        self.loose.push(LooseDraft::Free { block, patch_at });
         self.finish(before, Command::FreeBlock { block }, BlockPlace::None, None)
     }
 
@@ -374,6 +380,25 @@ impl Draft {
             .get_mut(place)
             .ok_or_else(|| Error::internal("a large block has no place in its command"))?
             .copy_from_slice(&address.encode());
+        Ok(())
+    }
+
+    /// Makes the frees of blocks that are not there, says `is_there`, frees of nothing: of chunk 0. The index knows blocks
+    /// by their place alone, and another one may lie in that place.
+    pub(crate) fn void_frees(&mut self, is_there: impl Fn(&BlockAddress) -> Result<bool>) -> Result<()> {
+        for command in &mut self.loose {
+            let LooseDraft::Free { block, patch_at } = command else {
+                continue;
+            };
+            if is_there(block)? {
+                continue;
+            }
+            block.chunk = 0;
+            self.commands
+                .get_mut(*patch_at..patch_at.saturating_add(ADDRESS_BYTES))
+                .ok_or_else(|| Error::internal("an address has no place in its command"))?
+                .copy_from_slice(&block.encode());
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 
 use super::state::{State, View};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     format::{
         block::BlockAddress,
         record::{self, RecordKey, StreamBounds},
@@ -18,10 +18,19 @@ impl View {
     pub(crate) fn is_live(&self, address: &BlockAddress) -> Result<bool> {
         match self.block_range(address, 0, 0) {
             Ok(_) => {}
-            Err(crate::error::Error::NotFound) => return Ok(false),
+            Err(Error::NotFound) => return Ok(false),
             Err(error) => return Err(error),
         }
         Ok(self.holds_itself(address)? || self.is_held_by_record(address)?)
+    }
+
+    /// Whether the bytes of this block, not of another one in its place, are there, damaged or not.
+    pub(crate) fn is_there(&self, address: &BlockAddress) -> Result<bool> {
+        match self.block_range(address, 0, 0) {
+            Ok(_) | Err(Error::Corrupt { .. }) => Ok(true),
+            Err(Error::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn holds_itself(&self, address: &BlockAddress) -> Result<bool> {

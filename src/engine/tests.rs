@@ -436,3 +436,25 @@ fn a_chunk_that_a_full_disk_kept_from_being_synced_poisons() {
     assert_eq!(get(&engine, b"b"), Some(value_of(2, 5_000)));
     engine.close().unwrap();
 }
+
+#[test]
+fn freeing_an_address_that_no_block_has_changes_nothing() {
+    let dir = Dir::new("free-nothing");
+    let engine = open(&dir, &small());
+    let mut draft = Draft::new();
+    draft.append_block(b"bytes").unwrap();
+    engine.commit(&mut draft, Some(Survive::Process)).unwrap();
+    let block = draft.result(0).unwrap().1.unwrap();
+    // Of a block that lay at the same place in a history that a power loss undid.
+    let other = BlockAddress {
+        crc32c: block.crc32c ^ 1,
+        ..block
+    };
+    draft.free_block(other).unwrap();
+    engine.commit(&mut draft, Some(Survive::Process)).unwrap();
+    engine.compact().unwrap();
+    assert_eq!(engine.view().block(&block).unwrap().bytes(), b"bytes");
+    draft.append_memory(1, &[], Data::Block(block)).unwrap();
+    engine.commit(&mut draft, Some(Survive::Process)).unwrap();
+    engine.close().unwrap();
+}

@@ -44,13 +44,14 @@ impl Run {
             }
             15 if model.loose.len() < 40 => Command::AppendBlock(draws.content()),
             _ => {
-                // One that holds itself, one that a record holds, or one that is long gone.
+                // One that holds itself, one that a record holds, one that is long gone, or one that never was.
                 let blocks: Vec<BlockAddress> = match draws.below(5) {
                     0 => model.blocks().into_keys().collect(),
                     1 => self.known.keys().copied().collect(),
                     _ => model.loose.keys().copied().collect(),
                 };
                 match draws.pick(&blocks) {
+                    Some(block) if draws.one_in(4) => Command::FreeBlock(altered(draws, *block)),
                     Some(block) => Command::FreeBlock(*block),
                     None => Command::AppendBlock(draws.content()),
                 }
