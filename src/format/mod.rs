@@ -22,9 +22,9 @@ pub(crate) const MAX_KEY_BYTES: usize = 65_535;
 pub(crate) const MAX_TAG_BYTES: usize = 1_024;
 /// Most tags of one memory.
 pub(crate) const MAX_TAGS: usize = 1_024;
-/// Values, records and blocks are shorter than this.
+/// Longest value, record or block, in bytes.
 pub(crate) const MAX_VALUE_BYTES: u64 = (1 << 32) - 1;
-/// A commit's commands, and beside them its small blocks, stay below this.
+/// Most bytes of a commit's commands, and beside them of its small blocks.
 pub(crate) const MAX_COMMIT_BYTES: usize = 1 << 30;
 /// Values up to this length lie in the index beside their key; longer ones become blocks.
 pub(crate) const MAX_INLINE_BYTES: usize = 1_024;
