@@ -68,14 +68,8 @@ impl Engine {
                 findings.push(finding("MANIFEST", 0, "the file is gone"));
                 None
             }
-            Err(Error::Corrupt {
-                file, offset, what, ..
-            }) => {
-                findings.push(Finding {
-                    file,
-                    offset,
-                    what: what.into_owned(),
-                });
+            Err(error @ Error::Corrupt { .. }) => {
+                findings.push(finding_of(&error, ""));
                 None
             }
             Err(error) => return Err(error),
@@ -109,14 +103,8 @@ impl Engine {
         match read {
             // A hole that recovery got past by way of a checkpoint: for followers the log begins behind it.
             Ok(()) | Err(Error::NotFound) => Ok(()),
-            Err(Error::Corrupt {
-                file, offset, what, ..
-            }) => {
-                findings.push(Finding {
-                    file,
-                    offset,
-                    what: what.into_owned(),
-                });
+            Err(error @ Error::Corrupt { .. }) => {
+                findings.push(finding_of(&error, ""));
                 Ok(())
             }
             Err(error) => Err(error),
@@ -146,16 +134,8 @@ impl Engine {
         );
         match end {
             Ok(end) if end.last_seq < published => match end.damage {
-                Some(Error::Corrupt {
-                    file, offset, what, ..
-                }) => {
-                    findings.push(Finding {
-                        file,
-                        offset,
-                        what: what.into_owned(),
-                    });
-                }
-                _ => findings.push(finding(
+                Some(error) => findings.push(finding_of(&error, "log")),
+                None => findings.push(finding(
                     &format!("log/{}", log::segment_file_name(end.position.segment)),
                     end.position.offset,
                     &format!(
@@ -165,14 +145,8 @@ impl Engine {
                 )),
             },
             Ok(_) => {}
-            Err(Error::Corrupt {
-                file, offset, what, ..
-            }) => {
-                findings.push(Finding {
-                    file,
-                    offset,
-                    what: what.into_owned(),
-                });
+            Err(error @ Error::Corrupt { .. }) => {
+                findings.push(finding_of(&error, ""));
             }
             Err(error) => return Err(error),
         }
