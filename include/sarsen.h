@@ -409,10 +409,11 @@ sarsen_status sarsen_store_open(const char *path,
                                 sarsen_store **out_store,
                                 sarsen_error **error);
 
-// Closes a store: refuses further calls, waits for those under way, checkpoints, lets go of the files.
+// Closes a store: refuses further calls, waits for those under way, checkpoints, lets go of the files. After OK every
+// commit survives power loss.
 //
-// Always consumes the handle, also when it reports an error (then the data is in the log, or the store was poisoned
-// before). Snapshots, iterators and log readers answer INVALID_ARGUMENT from then on and are still to be freed;
+// Always consumes the handle, also when it reports an error (then the data is in the log as it was, or the store was
+// poisoned before). Snapshots, iterators and log readers answer INVALID_ARGUMENT from then on and are still to be freed;
 // views stay good. In a forked child it only releases memory. NULL is a no-op. Not to be called from a callback.
 sarsen_status sarsen_store_close(sarsen_store *store,
                                  sarsen_error **error);

@@ -321,9 +321,14 @@ impl Engine {
     /// other threads either finish before or are refused.
     pub(crate) fn close(&self) -> Result<()> {
         self.announce_close();
+        let mut begun = Ok(());
         if !self.is_closed() && !self.options.read_only && self.recovery().verdict != Verdict::Clean {
-            // What was replayed is checkpointed too. Where that can't be begun, the log simply stays as it is.
-            let _ = self.begin();
+            // What was replayed is checkpointed too. Where that can't be begun, the log simply stays as it is, which
+            // is as good for what is known to be durable.
+            begun = self.begin();
+            if !self.unproven.load(Ordering::Acquire) {
+                begun = Ok(());
+            }
         }
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
@@ -333,7 +338,7 @@ impl Engine {
             || self.group.poisoned().is_some()
             || !self.begun.load(Ordering::Acquire)
         {
-            self.group.poisoned().map_or(Ok(()), Err)
+            self.group.poisoned().map_or(begun, Err)
         } else {
             self.last_checkpoint()
         };
@@ -360,10 +365,10 @@ impl Engine {
             Ok(()) => self.release_log(),
             Err(error) => {
                 let newest = self.last_seq();
-                // Durable in the log is as good; the error still says that the disk is in trouble.
+                // Durable in the log is as good, but for what was replayed without proof.
                 self.group.wait(newest, None, &|| self.sync_log())?;
                 match error {
-                    Error::NoSpace { .. } => Ok(()),
+                    Error::NoSpace { .. } if !self.unproven.load(Ordering::Acquire) => Ok(()),
                     error => Err(error),
                 }
             }

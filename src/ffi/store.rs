@@ -72,10 +72,11 @@ pub unsafe extern "C" fn sarsen_store_open(
     }
 }
 
-/// Closes a store: refuses further calls, waits for those under way, checkpoints, lets go of the files.
+/// Closes a store: refuses further calls, waits for those under way, checkpoints, lets go of the files. After OK every
+/// commit survives power loss.
 ///
-/// Always consumes the handle, also when it reports an error (then the data is in the log, or the store was poisoned
-/// before). Snapshots, iterators and log readers answer INVALID_ARGUMENT from then on and are still to be freed;
+/// Always consumes the handle, also when it reports an error (then the data is in the log as it was, or the store was
+/// poisoned before). Snapshots, iterators and log readers answer INVALID_ARGUMENT from then on and are still to be freed;
 /// views stay good. In a forked child it only releases memory. NULL is a no-op. Not to be called from a callback.
 #[no_mangle]
 pub unsafe extern "C" fn sarsen_store_close(
