@@ -22,7 +22,7 @@ pub use store::{
 #[cfg(feature = "simulation")]
 pub mod simulation {
     pub use crate::vfs::{
-        defect::Defect,
+        defect::{make, Defect},
         sim::{Fault, FaultKind, Operation, SimVfs},
     };
 }

@@ -27,11 +27,8 @@ use std::{
 };
 
 use commits::{models, Model};
-use history::{Crashes, History};
-use sarsen::simulation::{Defect, SimVfs};
-
-/// As many commits as a history can come to.
-const MODELS: u64 = 400;
+use history::{Crashes, History, MODELS};
+use sarsen::simulation::{make, Defect, SimVfs};
 
 /// What is done to the engine or the disk on purpose, to see the checker fire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +43,7 @@ fn disk_of(seed: u64, control: Control) -> SimVfs {
     match control {
         Control::None => {}
         Control::SyncIsNoop => disk.set_sync_is_noop(true),
-        Control::Mistake(defect) => disk.set_defect(Some(defect)),
+        Control::Mistake(defect) => make(Some(defect)),
     }
     disk
 }
@@ -106,6 +103,7 @@ fn whatever_a_crash_leaves_is_a_prefix_with_everything_acknowledged() {
 fn fires(control: Control) {
     let all = models(MODELS);
     let fired = (1..400).find_map(|seed| case(seed, control, &all).err());
+    make(None);
     println!("{control:?}: {fired:?}");
     assert!(fired.is_some(), "{control:?} went unnoticed");
 }

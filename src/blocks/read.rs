@@ -63,6 +63,10 @@ impl Chunk {
     /// Checks every byte of a block, whatever was checked before. Recovery asks this of a large block before it
     /// believes the frame that names it, so it may lie beyond `len`.
     pub(crate) fn check(&self, address: &BlockAddress) -> Result<()> {
+        if self.is_large() && !self.is_rewritten() {
+            // With the padding behind it: blocks that come later count on it.
+            self.map(large_end(address))?;
+        }
         let block = self.locate(address, u64::MAX, Trust::Nothing)?;
         self.check_data(address, &block, 0, address.len, Trust::Nothing)
     }

@@ -3,7 +3,10 @@
 //!
 //! One step writes or syncs some 256 KiB. Abandoning it at any step loses nothing: the log still has everything.
 
-use std::sync::{atomic::Ordering, Arc};
+use std::{
+    collections::HashMap,
+    sync::{atomic::Ordering, Arc},
+};
 
 use super::{
     apply::{Contents, Steps},
@@ -27,6 +30,7 @@ use crate::{
     },
     index::{BuildRules, BuildStep, Builder, Merged, Part, Run},
     log::{self, Segment},
+    vfs::{is_made, Defect, OpenMode},
 };
 
 /// Most data bytes of one part of a run.
@@ -51,6 +55,8 @@ pub(super) struct Checkpoint {
     created: Vec<Arc<Chunk>>,
     /// Chunks whose bytes are on disk for the manifest to list them.
     listed: ChunkSet,
+    /// How long they were when they were synced. Large blocks may have come since.
+    synced: HashMap<u32, u64>,
     parts: Vec<PartMeta>,
     observer: Option<Observer>,
     buffer: Vec<u8>,
@@ -64,6 +70,7 @@ impl Checkpoint {
             chunks: Vec::new(),
             created: Vec::new(),
             listed: ChunkSet::new(),
+            synced: HashMap::new(),
             parts: Vec::new(),
             observer: None,
             buffer: Vec::new(),
@@ -83,6 +90,7 @@ impl Checkpoint {
             }
             Phase::SyncChunks => {
                 self.sync_chunks(engine)?;
+                self.sync_kept_log(engine)?;
                 self.phase = Phase::Index(Box::new(self.start_index(engine)?));
                 Ok(false)
             }
@@ -246,10 +254,15 @@ impl Checkpoint {
     /// Every chunk with a block of this generation or of an earlier one reaches the disk.
     fn sync_chunks(&mut self, engine: &Engine) -> Result<()> {
         self.listed = engine.state.load().chunks.clone();
+        self.synced = self
+            .listed
+            .iter()
+            .map(|chunk| (chunk.number(), chunk.len()))
+            .collect();
         engine.rewrite_unproven()?;
         // A file whose sync failed once fails for good. Only those that the next attempt makes anew can be tried again.
         engine.large.sync_all().map_err(Error::lasting)?;
-        for (chunk, _) in &self.chunks {
+        for (chunk, _) in self.chunks.iter().filter(|_| !is_made(Defect::ChunksNotSynced)) {
             let is_new = self.created.iter().any(|created| Arc::ptr_eq(created, chunk));
             chunk
                 .sync()
@@ -260,8 +273,35 @@ impl Checkpoint {
                 chunk.sync().map_err(Error::lasting)?;
             }
         }
-        if !self.created.is_empty() {
+        if !self.created.is_empty() && !is_made(Defect::ChunkNamesNotSynced) {
             engine.vfs.sync_directory(&engine.blocks_directory())?;
+        }
+        Ok(())
+    }
+
+    /// Recovery will not need the log up to here, but followers ask for it: a crash must leave no hole there.
+    fn sync_kept_log(&self, engine: &Engine) -> Result<()> {
+        if engine.options.log_retention_bytes == 0 || is_made(Defect::KeptLogNotSynced) {
+            return Ok(());
+        }
+        let from = lock(&engine.manifest).current().log.segment;
+        let segments = lock(&engine.append).appender.segments();
+        for segment in segments
+            .iter()
+            .filter(|segment| (from..=self.frozen.position.segment).contains(&segment.number()))
+        {
+            if segment.is_of_this_opening() {
+                segment.sync().map_err(Error::lasting)?;
+            } else {
+                let path = engine
+                    .log_directory()
+                    .join(log::segment_file_name(segment.number()));
+                engine
+                    .vfs
+                    .open(&path, OpenMode::Write)?
+                    .sync()
+                    .map_err(Error::lasting)?;
+            }
         }
         Ok(())
     }
@@ -288,7 +328,7 @@ impl Checkpoint {
     }
 
     fn publish(&mut self, engine: &Engine) -> Result<()> {
-        if !self.parts.is_empty() {
+        if !self.parts.is_empty() && !is_made(Defect::PartNamesNotSynced) {
             engine.vfs.sync_directory(&engine.index_directory())?;
         }
         let seq = self.frozen.last_seq;
@@ -330,13 +370,33 @@ impl Checkpoint {
                 chunk.add_dead(bytes);
             }
         }
-        let mut metas: Vec<ChunkMeta> = listed.iter().map(|chunk| chunk.meta()).collect();
+        let mut metas: Vec<ChunkMeta> = listed
+            .iter()
+            .map(|chunk| {
+                let mut meta = chunk.meta();
+                if meta.large && meta.rewrite == 0 {
+                    meta.len = self
+                        .synced
+                        .get(&meta.number)
+                        .map_or(meta.len, |len| meta.len.min(*len));
+                }
+                meta
+            })
+            .collect();
         metas.sort_by_key(|meta| meta.number);
         let frozen = &self.frozen;
+        let newest =
+            is_made(Defect::PositionOfNewestCommit).then(|| lock(&engine.append).appender.position());
+        if is_made(Defect::LogReleasedEarly) {
+            for segment in segments.iter().filter(|segment| segment.number() < first_segment) {
+                let name = log::segment_file_name(segment.number());
+                let _ = engine.vfs.unlink(&engine.log_directory().join(name));
+            }
+        }
         let generation = engine.edit_manifest(|manifest| {
             manifest.checkpoint_seq = seq;
             manifest.durable_seq = manifest.durable_seq.max(seq);
-            manifest.log = frozen.position;
+            manifest.log = newest.unwrap_or(frozen.position);
             manifest.first_segment = first_segment;
             manifest.first_log_seq = first_log_seq;
             manifest.small_chunk = frozen.small_chunk;
@@ -480,6 +540,9 @@ impl Engine {
         let addresses = lock(&self.unproven_large).clone();
         let state = self.state.load_full();
         for address in addresses {
+            if is_made(Defect::LargeBlocksNotRewritten) {
+                continue;
+            }
             if let Some(chunk) = state.chunks.get(address.chunk) {
                 chunk.write_again(&address)?;
             }

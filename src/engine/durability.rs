@@ -10,6 +10,7 @@ use super::{lock, Engine};
 use crate::{
     error::{Error, Result},
     log::Segment,
+    vfs::{is_made, Defect},
 };
 
 /// Told once: the seq asked for, and whether it is durable.
@@ -156,7 +157,12 @@ impl Engine {
             (self.published.load(Ordering::Acquire), segments)
         };
         self.sync_large()?;
-        for segment in &segments {
+        if is_made(Defect::MarkBeforeSync) {
+            let mut append = lock(&self.append);
+            let epoch = append.epoch;
+            let _ = append.appender.put_mark(epoch, target, true);
+        }
+        for segment in segments.iter().filter(|_| !is_made(Defect::LogNotSynced)) {
             segment.sync()?;
         }
         self.counters.syncs.fetch_add(1, Ordering::Relaxed);
@@ -173,11 +179,7 @@ impl Engine {
     }
 
     fn sync_large(&self) -> Result<()> {
-        #[cfg(any(test, feature = "simulation"))]
-        if self
-            .vfs
-            .asks_for(crate::vfs::defect::Defect::LeaderSyncsOnlyTheLog)
-        {
+        if is_made(Defect::LeaderSyncsOnlyTheLog) {
             return Ok(());
         }
         self.large.sync_all()
@@ -186,7 +188,7 @@ impl Engine {
     /// Commits that were replayed above the proven one may never have reached the disk, whatever a sync says now:
     /// before the first power-safe acknowledgement they are put into new files.
     pub(super) fn prove(&self) -> Result<()> {
-        if !self.unproven.load(Ordering::Acquire) {
+        if !self.unproven.load(Ordering::Acquire) || is_made(Defect::ReplayTakenForDurable) {
             return Ok(());
         }
         self.stall(|| self.checkpoint())

@@ -13,7 +13,7 @@ use crate::{
         manifest::{Decoded, Manifest},
         FORMAT_VERSION,
     },
-    vfs::{OpenMode, Vfs},
+    vfs::{is_made, Defect, OpenMode, Vfs},
 };
 
 pub(crate) const MANIFEST_NAME: &str = "MANIFEST";
@@ -105,8 +105,20 @@ impl ManifestFile {
         if self.vfs.entry_kind(&new_path)?.is_some() {
             self.vfs.unlink(&new_path)?;
         }
+        if is_made(Defect::ManifestWrittenInPlace) && self.current.generation > 0 {
+            let file = self.vfs.open(&self.root.join(MANIFEST_NAME), OpenMode::Write)?;
+            file.write_at(0, &bytes)?;
+            file.sync()?;
+            self.current = next;
+            return Ok(());
+        }
         let file = self.vfs.open(&new_path, OpenMode::CreateNew)?;
-        let written = file.write_at(0, &bytes).and_then(|()| file.sync());
+        let written = file
+            .write_at(0, &bytes)
+            .and_then(|()| match is_made(Defect::ManifestNotSynced) {
+                true => Ok(()),
+                false => file.sync(),
+            });
         drop(file);
         if let Err(error) = written {
             // A leftover is replaced by the next attempt anyway.
@@ -115,7 +127,9 @@ impl ManifestFile {
         }
         self.vfs.rename(&new_path, &self.root.join(MANIFEST_NAME))?;
         // From the rename on a full disk no longer means that nothing was written.
-        self.vfs.sync_directory(&self.root).map_err(Error::lasting)?;
+        if !is_made(Defect::ManifestNameNotSynced) {
+            self.vfs.sync_directory(&self.root).map_err(Error::lasting)?;
+        }
         debug_assert_eq!(to_u64(bytes.len()) % 8192, 0);
         self.current = next;
         self.bad_copy = None;

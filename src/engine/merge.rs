@@ -17,6 +17,7 @@ use crate::{
     error::{Error, Result},
     format::manifest::{Manifest, PartMeta, RunMeta},
     index::{plan_merge, BuildRules, BuildStep, Builder, MergePlan, Merged, Part, Run},
+    vfs::{is_made, Defect},
 };
 
 #[derive(Debug)]
@@ -63,8 +64,11 @@ impl Merge {
             Merged::new(&[], &runs),
             after,
             BuildRules {
-                snapshots,
-                bottom,
+                snapshots: match is_made(Defect::SnapshotsForgotten) {
+                    true => Vec::new(),
+                    false => snapshots,
+                },
+                bottom: bottom || is_made(Defect::TombstonesDropped),
                 part_bytes: PART_BYTES,
             },
         )?;
@@ -122,6 +126,12 @@ impl Merge {
         let counts = self.observer.change();
         let mut retired: Vec<PartMeta> = Vec::new();
         let (inputs, into) = (&self.inputs, self.into);
+        if is_made(Defect::PartsUnlinkedEarly) {
+            let mut next = lock(&engine.manifest).current().clone();
+            for part in advance(&mut next, inputs, into, part.as_ref(), last_key.as_deref()) {
+                let _ = engine.vfs.unlink(&engine.part_path(part.file));
+            }
+        }
         let generation = engine.edit_manifest(|manifest| {
             retired = advance(manifest, inputs, into, part.as_ref(), last_key.as_deref());
             manifest.counts = sum(&manifest.counts, &counts);

@@ -36,7 +36,7 @@ use crate::{
     format::manifest::{Counts, LogPosition, Manifest},
     index::{parse_part_file_name, part_file_name},
     log::{self, segment_file_name, Appender, GroupSync, LogWrite, Supply},
-    vfs::{EntryKind, File, ForkSentinel, OpenMode, Vfs},
+    vfs::{is_made, Defect, EntryKind, File, ForkSentinel, OpenMode, Vfs},
 };
 
 pub(super) const LOCK_NAME: &str = "LOCK";
@@ -229,8 +229,7 @@ impl Engine {
         self.check_writable()?;
         let mut next = manifest.current().clone();
         next.epoch = lock(&self.append).epoch;
-        #[cfg(any(test, feature = "simulation"))]
-        if self.vfs.asks_for(crate::vfs::defect::Defect::EpochNotBumped) {
+        if is_made(Defect::EpochNotBumped) {
             next.epoch = manifest.current().epoch;
         }
         if let Err(error) = manifest.replace(next) {
@@ -242,8 +241,10 @@ impl Engine {
         // Frames that recovery left out must not come back once something else stands in their place.
         let position = lock(&self.append).appender.position();
         let next_seq = self.last_seq().saturating_add(1);
-        log::cut_off(&self.vfs, &self.log_directory(), &position, next_seq)
-            .inspect_err(|error| self.poison(error))?;
+        if !is_made(Defect::NothingCutOff) {
+            log::cut_off(&self.vfs, &self.log_directory(), &position, next_seq)
+                .inspect_err(|error| self.poison(error))?;
+        }
         self.find_reserve().inspect_err(|error| self.poison(error))?;
         let generation = manifest.current().generation;
         self.clear_leftovers(manifest.current(), generation)?;
@@ -589,7 +590,9 @@ fn create(vfs: &Arc<dyn Vfs>, root: &Path, options: &Options) -> Result<()> {
     }
     drop(Readers::new(Arc::clone(vfs), root, true)?);
     // A manifest beside which a directory is missing would be a damaged store.
-    vfs.sync_directory(root)?;
+    if !is_made(Defect::DirectoriesNotSynced) {
+        vfs.sync_directory(root)?;
+    }
     let mut uuid = [0; 16];
     vfs.random(&mut uuid)?;
     let manifest = empty_manifest(uuid, options.chunk_bytes);

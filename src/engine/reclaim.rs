@@ -15,6 +15,7 @@ use crate::{
     blocks::{chunk_file_name, Chunk, RewriteStep, Rewriter},
     error::Result,
     format::manifest::ChunkMeta,
+    vfs::{is_made, Defect},
 };
 
 /// Dead bytes below this are left alone.
@@ -101,15 +102,22 @@ impl Reclaim {
         let outcome = {
             // No commit can be on its way to naming a block that is judged dead here.
             let _naming = engine.no_naming();
-            if self.chunk.meta().last_seq >= engine.retained_from() {
+            if self.chunk.meta().last_seq >= engine.retained_from() && !is_made(Defect::RetainedLogForgotten)
+            {
                 // A commit named a block in here since. Should the block die, followers will still ask for it.
                 return Ok(ReclaimStep::GaveUp);
             }
             // In this order: a snapshot that isn't on the list yet sees nothing older than the view.
             let view = engine.view();
-            let snapshots = engine.snapshot_seqs();
+            let snapshots = match is_made(Defect::SnapshotsForgottenByReclaim) {
+                true => Vec::new(),
+                false => engine.snapshot_seqs(),
+            };
             let witnesses = Witnesses::new(&view.state, &snapshots, view.seq);
             self.rewriter.step(STEP_BYTES, &mut |found| {
+                if found.owner.is_empty() && is_made(Defect::LooseBlocksForgotten) {
+                    return Ok(false);
+                }
                 witnesses.any(|view| view.needs(&found.address, found.owner))
             })?
         };
@@ -137,6 +145,9 @@ impl Reclaim {
 
     fn switch(&self, engine: &Engine, to: Option<(ChunkMeta, Arc<Chunk>)>) -> Result<()> {
         let number = self.chunk.number();
+        if is_made(Defect::ChunkUnlinkedEarly) {
+            let _ = engine.vfs.unlink(self.chunk.path());
+        }
         let generation = engine.edit_manifest(|manifest| {
             match &to {
                 Some((meta, _)) => {
@@ -186,7 +197,7 @@ impl Engine {
             && !self.is_being_written(state, chunk.number())
             // In this order: a commit that has a block in there names the chunk before it lets go of it.
             && !chunk.is_in_use()
-            && chunk.meta().last_seq < self.retained_from()
+            && (chunk.meta().last_seq < self.retained_from() || is_made(Defect::RetainedLogForgotten))
     }
 
     /// Whether commits or the next checkpoint may still add to the chunk.

@@ -24,7 +24,7 @@ use crate::{
     },
     index::{Part, Run},
     log::{self, ReplayEnd, ReplayStart, Segment},
-    vfs::Vfs,
+    vfs::{is_made, Defect, Vfs},
 };
 
 /// What recovery works from.
@@ -276,7 +276,9 @@ impl Replayed {
             self.next_chunk = self.next_chunk.max(assigned.chunk.saturating_add(1));
         }
         for stream in &assigned.streams {
-            self.next_stream_id = self.next_stream_id.max(stream.stream_id.saturating_add(1));
+            if !is_made(Defect::StreamIdsReused) {
+                self.next_stream_id = self.next_stream_id.max(stream.stream_id.saturating_add(1));
+            }
         }
         self.generation
             .last_seq

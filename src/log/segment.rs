@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    vfs::{EntryKind, File, OpenMode, Region, Vfs, WriteMap},
+    vfs::{is_made, Defect, EntryKind, File, OpenMode, Region, Vfs, WriteMap},
 };
 
 /// How frames that needn't be synced at once get into a segment.
@@ -186,6 +186,11 @@ impl Segment {
             && !self.sync_failed.load(Ordering::Acquire)
     }
 
+    /// Prepared here, and not found when the store was opened.
+    pub(crate) fn is_of_this_opening(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Makes what was written into the segment so far durable. After one failure it fails for good: the kernel
     /// forgets which pages never reached the disk, so a later success would prove nothing.
     pub(crate) fn sync(&self) -> Result<()> {
@@ -195,7 +200,10 @@ impl Segment {
                 what: "an earlier sync of the log failed".into(),
             });
         }
-        file.sync()
-            .inspect_err(|_| self.sync_failed.store(true, Ordering::Release))
+        let synced = match file.sync() {
+            Err(_) if is_made(Defect::FailedSyncRetried) => file.sync(),
+            synced => synced,
+        };
+        synced.inspect_err(|_| self.sync_failed.store(true, Ordering::Release))
     }
 }

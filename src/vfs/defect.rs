@@ -1,11 +1,139 @@
-//! Mistakes that a simulated disk tells the engine to make, to see that the checks find them. The shipped library has
-//! none of this.
+//! Mistakes that tests tell the engine to make, to see that they are found. In the shipped library [`is_made`] is false
+//! at compile time, so nothing of them is left in it.
 
 /// One mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "simulation"),
+    expect(unreachable_pub, reason = "exported with the feature `simulation` only")
+)]
 pub enum Defect {
     /// An opening writes in the epoch of the one before.
     EpochNotBumped,
     /// The sync leader leaves out the chunks with large blocks.
     LeaderSyncsOnlyTheLog,
+    /// The sync leader leaves out the log.
+    LogNotSynced,
+    /// A sync that failed is tried once more, and believed.
+    FailedSyncRetried,
+    /// What was replayed from the page cache is believed to be on disk.
+    ReplayTakenForDurable,
+    /// Unproven large blocks are not written anew before they are called durable.
+    LargeBlocksNotRewritten,
+    /// A new segment is used before its zeros are on disk.
+    SegmentNotSynced,
+    /// A new segment is used before its name is on disk.
+    SegmentNameNotSynced,
+    /// The mark that proves commits durable is written before they are.
+    MarkBeforeSync,
+    /// What recovery left out may come back.
+    NothingCutOff,
+    /// Replay starts behind commits that the checkpoint does not have.
+    PositionOfNewestCommit,
+    /// The log goes before the manifest that makes it superfluous.
+    LogReleasedEarly,
+    /// A manifest is renamed into place before its bytes are on disk.
+    ManifestNotSynced,
+    /// A new manifest is taken for the one in force before its name is on disk.
+    ManifestNameNotSynced,
+    /// The manifest is written over the old one.
+    ManifestWrittenInPlace,
+    /// A store's directories may be missing beside its first manifest.
+    DirectoriesNotSynced,
+    /// A checkpoint doesn't sync the chunks that it wrote.
+    ChunksNotSynced,
+    /// Names of new chunks are not synced.
+    ChunkNamesNotSynced,
+    /// Names of chunks with large blocks are not synced.
+    LargeChunkNamesNotSynced,
+    /// Parts of runs are not synced.
+    PartsNotSynced,
+    /// Names of new parts are not synced.
+    PartNamesNotSynced,
+    /// Merged parts go before the manifest that no longer names them.
+    PartsUnlinkedEarly,
+    /// A rewritten chunk goes before the manifest that no longer names it.
+    ChunkUnlinkedEarly,
+    /// Tombstones go while something older is left below them.
+    TombstonesDropped,
+    /// Merges keep only the newest version.
+    SnapshotsForgotten,
+    /// Rewriting a chunk asks for what is live now, whatever snapshots see.
+    SnapshotsForgottenByReclaim,
+    /// Blocks that nobody has named yet count as dead.
+    LooseBlocksForgotten,
+    /// A chunk is rewritten though the log that is kept names its blocks.
+    RetainedLogForgotten,
+    /// Log that is kept for followers may have holes.
+    KeptLogNotSynced,
+    /// Streams are numbered anew after reopening.
+    StreamIdsReused,
+}
+
+impl Defect {
+    /// Each of them.
+    #[cfg(any(test, feature = "simulation"))]
+    pub const ALL: [Defect; 30] = [
+        Defect::EpochNotBumped,
+        Defect::LeaderSyncsOnlyTheLog,
+        Defect::LogNotSynced,
+        Defect::FailedSyncRetried,
+        Defect::ReplayTakenForDurable,
+        Defect::LargeBlocksNotRewritten,
+        Defect::SegmentNotSynced,
+        Defect::SegmentNameNotSynced,
+        Defect::MarkBeforeSync,
+        Defect::NothingCutOff,
+        Defect::PositionOfNewestCommit,
+        Defect::LogReleasedEarly,
+        Defect::ManifestNotSynced,
+        Defect::ManifestNameNotSynced,
+        Defect::ManifestWrittenInPlace,
+        Defect::DirectoriesNotSynced,
+        Defect::ChunksNotSynced,
+        Defect::ChunkNamesNotSynced,
+        Defect::LargeChunkNamesNotSynced,
+        Defect::PartsNotSynced,
+        Defect::PartNamesNotSynced,
+        Defect::PartsUnlinkedEarly,
+        Defect::ChunkUnlinkedEarly,
+        Defect::TombstonesDropped,
+        Defect::SnapshotsForgotten,
+        Defect::SnapshotsForgottenByReclaim,
+        Defect::LooseBlocksForgotten,
+        Defect::RetainedLogForgotten,
+        Defect::KeptLogNotSynced,
+        Defect::StreamIdsReused,
+    ];
+}
+
+#[cfg(any(test, feature = "simulation"))]
+thread_local! {
+    static MADE: std::cell::Cell<Option<Defect>> = const { std::cell::Cell::new(None) };
+}
+
+/// Whether this thread is to make the mistake.
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) fn is_made(defect: Defect) -> bool {
+    MADE.get() == Some(defect)
+}
+
+#[cfg(not(any(test, feature = "simulation")))]
+#[inline(always)]
+pub(crate) const fn is_made(_: Defect) -> bool {
+    false
+}
+
+/// From now on this thread makes the mistake, and no other one.
+#[cfg(any(test, feature = "simulation"))]
+#[cfg_attr(
+    not(feature = "simulation"),
+    expect(
+        dead_code,
+        unreachable_pub,
+        reason = "exported with the feature `simulation` only"
+    )
+)]
+pub fn make(defect: Option<Defect>) {
+    MADE.set(defect);
 }

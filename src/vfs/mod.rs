@@ -3,7 +3,6 @@
 //!
 //! All types here may be used from any thread. A failed sync is reported once and never retried here.
 
-#[cfg(any(test, feature = "simulation"))]
 pub(crate) mod defect;
 mod map;
 mod os;
@@ -12,6 +11,7 @@ pub(crate) mod sim;
 
 use std::{ffi::OsString, fmt::Debug, io, path::Path, sync::Arc};
 
+pub(crate) use defect::{is_made, Defect};
 pub(crate) use map::{ForkSentinel, Region};
 pub(crate) use os::OsVfs;
 
@@ -109,11 +109,6 @@ pub(crate) trait Vfs: Send + Sync + Debug {
     /// Bytes of disk that the file system accounts to the file or directory at `path` itself; what lies inside a
     /// directory isn't added up.
     fn disk_bytes(&self, path: &Path) -> Result<u64>;
-    /// Whether the engine is to make this mistake, for the checks to find.
-    #[cfg(any(test, feature = "simulation"))]
-    fn asks_for(&self, _defect: defect::Defect) -> bool {
-        false
-    }
 }
 
 /// An open file. Closed when the last reference goes.

@@ -14,6 +14,8 @@ use sarsen::{
 
 use super::commits::{commit, has_loose_block, random, read, read_log, Model};
 
+/// As many commits as a history can come to.
+pub(crate) const MODELS: u64 = 400;
 const ROUNDS: usize = 6;
 const MOST_COMMITS: u64 = 60;
 
@@ -58,6 +60,7 @@ impl<'a> History<'a> {
                 memory_bytes: 256 << 10,
                 chunk_bytes: 256 << 10,
                 background: false,
+                log_retention_bytes: if seed.is_multiple_of(3) { 200_000 } else { 0 },
                 ..Options::default()
             },
             all,
@@ -113,7 +116,7 @@ impl<'a> History<'a> {
     fn go_round(&mut self) -> Result<(), String> {
         let write_back = [None, Some(40), Some(4)][self.round_choice(3)];
         self.disk.set_writeback(write_back);
-        let within = [30, 150, 600][self.round % 3];
+        let within = [14, 40, 150, 600, 150, 600][self.round % 6];
         let stop = self.disk.operations() + 1 + self.below(within);
         self.disk.crash_at(stop);
         self.faulty = self.one_in(3);
@@ -309,9 +312,9 @@ impl<'a> History<'a> {
 
     /// Now and then something besides commits; false once the round is over.
     fn tend(&mut self, store: &Store, number: u64) -> Result<bool, String> {
-        let done = match self.below(12) {
+        let done = match self.below(14) {
             0 => store.checkpoint().map(|()| true),
-            1 => store.maintain(Duration::ZERO).map(|_| false),
+            1 | 12 | 13 => store.maintain(Duration::ZERO).map(|_| false),
             2 => store.sync().map(|()| true),
             3 if number.is_multiple_of(3) => store.compact().map(|()| true),
             4 if number.is_multiple_of(5) => self.back_up(store).map(|()| false),

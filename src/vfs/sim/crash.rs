@@ -58,7 +58,6 @@ impl State {
         state.reserve = self.reserve;
         state.capacity = self.capacity;
         state.sync_is_noop = self.sync_is_noop;
-        state.defect = self.defect;
         state.sync_is_noop_for.clone_from(&self.sync_is_noop_for);
         state.writeback = self.writeback;
         state

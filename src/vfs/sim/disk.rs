@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    vfs::{defect::Defect, os_error, short_name},
+    vfs::{os_error, short_name},
 };
 
 pub(super) const ROOT: u64 = 1;
@@ -100,7 +100,6 @@ pub(super) struct State {
     crash_at: Option<u64>,
     pub(super) off: bool,
     pub(super) sync_is_noop: bool,
-    pub(super) defect: Option<Defect>,
     pub(super) sync_is_noop_for: Vec<String>,
     pub(super) writeback: Option<u64>,
 }
@@ -125,7 +124,6 @@ impl State {
             crash_at: None,
             off: false,
             sync_is_noop: false,
-            defect: None,
             sync_is_noop_for: Vec::new(),
             writeback: None,
         }

@@ -34,7 +34,6 @@ use std::{fmt, sync::Arc};
 
 use disk::Disk;
 
-use super::defect::Defect;
 use crate::error::Error;
 
 /// What an operation answers once the power is gone.
@@ -196,11 +195,6 @@ impl SimVfs {
     /// The same for files with this directory (a component of the path, e.g. `blocks`) only.
     pub fn set_sync_is_noop_for(&self, component: &str) {
         self.disk.lock().sync_is_noop_for.push(component.to_owned());
-    }
-
-    /// A mistake for the engine to make from now on, also after crashes.
-    pub fn set_defect(&self, defect: Option<Defect>) {
-        self.disk.lock().defect = defect;
     }
 
     /// Lets the kernel write dirty sectors of some file back by itself before one operation in `one_in`, so that a

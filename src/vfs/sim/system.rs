@@ -10,14 +10,10 @@ use super::{
 };
 use crate::{
     error::Result,
-    vfs::{defect::Defect, DirectoryEntry, EntryKind, File, OpenMode, Vfs},
+    vfs::{DirectoryEntry, EntryKind, File, OpenMode, Vfs},
 };
 
 impl Vfs for SimVfs {
-    fn asks_for(&self, defect: Defect) -> bool {
-        self.disk.lock().defect == Some(defect)
-    }
-
     fn open(&self, path: &Path, mode: OpenMode) -> Result<Arc<dyn File>> {
         let mut state = self.disk.lock();
         let inode = if mode == OpenMode::CreateNew {
