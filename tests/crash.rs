@@ -20,6 +20,7 @@ mod history;
 
 use std::{
     env,
+    panic::{catch_unwind, AssertUnwindSafe},
     sync::{
         atomic::{AtomicU64, Ordering},
         Mutex,
@@ -50,7 +51,14 @@ fn disk_of(seed: u64, control: Control) -> SimVfs {
 
 /// One disk through several crashes. `Err` says what is wrong.
 fn case(seed: u64, control: Control, all: &[Model]) -> Result<Crashes, String> {
-    History::new(seed, disk_of(seed, control), all).run()
+    let history = History::new(seed, disk_of(seed, control), all);
+    catch_unwind(AssertUnwindSafe(|| history.run())).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(format!("seed {seed}: {}", text.unwrap_or_default()))
+    })
 }
 
 fn number_from(name: &str, otherwise: u64) -> u64 {

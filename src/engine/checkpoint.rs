@@ -284,23 +284,21 @@ impl Checkpoint {
         if engine.options.log_retention_bytes == 0 || is_made(Defect::KeptLogNotSynced) {
             return Ok(());
         }
-        let from = lock(&engine.manifest).current().log.segment;
+        let from = lock(&engine.manifest).current().log;
         let segments = lock(&engine.append).appender.segments();
         for segment in segments
             .iter()
-            .filter(|segment| (from..=self.frozen.position.segment).contains(&segment.number()))
+            .filter(|segment| (from.segment..=self.frozen.position.segment).contains(&segment.number()))
         {
             if segment.is_of_this_opening() {
                 segment.sync().map_err(Error::lasting)?;
             } else {
-                let path = engine
-                    .log_directory()
-                    .join(log::segment_file_name(segment.number()));
-                engine
-                    .vfs
-                    .open(&path, OpenMode::Write)?
-                    .sync()
-                    .map_err(Error::lasting)?;
+                let start = if segment.number() == from.segment {
+                    from.offset
+                } else {
+                    0
+                };
+                write_again(engine, segment, start)?;
             }
         }
         Ok(())
@@ -451,6 +449,27 @@ impl Checkpoint {
         engine.tend_reserve();
         Ok(())
     }
+}
+
+/// Writes what replay found in a segment to its place once more, and syncs it: as for large blocks, its pages may look
+/// clean though the disk never got them.
+fn write_again(engine: &Engine, segment: &Segment, start: u64) -> Result<()> {
+    let name = log::segment_file_name(segment.number());
+    let file = engine
+        .vfs
+        .open(&engine.log_directory().join(name), OpenMode::Write)?;
+    let mut at = start;
+    while engine.unproven.load(Ordering::Acquire) && at < segment.size() {
+        let len = to_u64(STEP_BYTES).min(segment.size().saturating_sub(at));
+        let piece = segment.region().bytes(at, len);
+        // A copy: a write from a map of the same pages is nothing to rely on.
+        let piece = piece
+            .ok_or_else(|| Error::internal("a segment is shorter than its size"))?
+            .to_vec();
+        file.write_at(at, &piece)?;
+        at = at.saturating_add(len);
+    }
+    file.sync().map_err(Error::lasting)
 }
 
 /// A whole image as its chunk holds it, behind what `out` has.

@@ -188,7 +188,7 @@ impl Segment {
 
     /// Prepared here, and not found when the store was opened.
     pub(crate) fn is_of_this_opening(&self) -> bool {
-        self.file.is_some()
+        self.fresh
     }
 
     /// Makes what was written into the segment so far durable. After one failure it fails for good: the kernel
