@@ -55,7 +55,7 @@ impl Merge {
             .map(<[u8]>::to_vec);
         // In this order: a snapshot that isn't on the list yet sees nothing older than the newest commit.
         let last_seq = engine.last_seq();
-        let snapshots = engine.snapshot_seqs();
+        let snapshots = engine.kept_seqs();
         let observer = Observer::new(&state, &snapshots, last_seq, bottom);
         let builder = Builder::new(
             Arc::clone(&engine.vfs),

@@ -334,6 +334,17 @@ impl Engine {
         lock(&self.snapshots).keys().copied().collect()
     }
 
+    /// What merging and reclaiming must keep besides the newest state: what snapshots see, and what a power loss may go
+    /// back to, since a deletion that is not durable yet may be undone. Ascending.
+    fn kept_seqs(&self) -> Vec<u64> {
+        let durable = self.group.durable();
+        let mut seqs = self.snapshot_seqs();
+        if let Err(place) = seqs.binary_search(&durable) {
+            seqs.insert(place, durable);
+        }
+        seqs
+    }
+
     /// Counts a view that is handed out; its release is counted by the region.
     pub(crate) fn view_handed_out(&self, region: &Region) {
         region.view_handed_out(&self.counters.pinned_views);

@@ -111,7 +111,7 @@ impl Reclaim {
             let view = engine.view();
             let snapshots = match is_made(Defect::SnapshotsForgottenByReclaim) {
                 true => Vec::new(),
-                false => engine.snapshot_seqs(),
+                false => engine.kept_seqs(),
             };
             let witnesses = Witnesses::new(&view.state, &snapshots, view.seq);
             self.rewriter.step(STEP_BYTES, &mut |found| {
