@@ -88,10 +88,14 @@ impl Engine {
                 vfs.sync_directory(parent_of(root))?;
             }
             // The host made it, or a creation that was cut off before its name was durable. Where the directory
-            // above can't be opened, its name is the host's to care for.
-            Found::Empty => {
-                let _ = vfs.sync_directory(parent_of(root));
-            }
+            // above may not be opened, its name is the host's to care for.
+            Found::Empty => match vfs.sync_directory(parent_of(root)) {
+                Err(Error::Io {
+                    os_code: libc::EACCES | libc::EPERM,
+                    ..
+                }) => {}
+                synced => synced?,
+            },
         }
         let lock_file = if options.read_only {
             None

@@ -1,6 +1,9 @@
 //! The engine on a real directory: what one thread sees of commit, checkpoint, merge, reclaim and reopening.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::*;
 use crate::{
@@ -457,4 +460,22 @@ fn freeing_an_address_that_no_block_has_changes_nothing() {
     draft.append_memory(1, &[], Data::Block(block)).unwrap();
     engine.commit(&mut draft, Some(Survive::Process)).unwrap();
     engine.close().unwrap();
+}
+
+#[test]
+fn a_store_whose_own_name_can_not_be_made_durable_is_not_opened() {
+    let disk = SimVfs::new(1);
+    let open = |disk: &SimVfs| Engine::open(Arc::new(disk.clone()), Path::new("/store"), &small());
+    for attempt in ["of nothing", "of the empty directory that the first attempt left"] {
+        disk.fail(Fault::new(Operation::SyncDirectory, 1, FaultKind::Io));
+        assert!(matches!(open(&disk), Err(Error::Io { .. })), "{attempt}");
+        disk.clear_faults();
+    }
+    let engine = open(&disk).unwrap();
+    let mut draft = Draft::new();
+    draft.set_kv(b"key", b"value").unwrap();
+    engine.commit(&mut draft, Some(Survive::Power)).unwrap();
+    let after = disk.crash(1);
+    drop(engine);
+    assert_eq!(open(&after).unwrap().last_seq(), 1);
 }
