@@ -23,6 +23,6 @@ pub use store::{
 pub mod simulation {
     pub use crate::vfs::{
         defect::{make, Defect},
-        sim::{Fault, FaultKind, Operation, SimVfs},
+        sim::{Fault, FaultKind, Operation, Rot, SimVfs},
     };
 }

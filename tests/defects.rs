@@ -1,7 +1,7 @@
 //! Each mistake on the list, made on purpose, is found by the tests of crashes or by the model. A check that can't fail
 //! proves nothing; this is where it is seen to fail.
 //!
-//! Prints a table of defect, test, seed, and what was wrong.
+//! Prints a table of defect, test, seed, and what was wrong. SARSEN_SIM_DEFECT=<name> looks for that one alone.
 
 #![cfg(feature = "simulation")]
 #![expect(
@@ -18,12 +18,16 @@ mod compare;
 mod disk;
 #[path = "model/draws.rs"]
 mod draws;
+#[path = "crash/difference.rs"]
+mod difference;
 #[path = "crash/history.rs"]
 mod history;
 #[path = "model/run.rs"]
 mod run;
 #[path = "model/state.rs"]
 mod state;
+#[path = "crash/trace.rs"]
+mod trace;
 
 use std::{
     panic::{catch_unwind, AssertUnwindSafe},
@@ -35,10 +39,10 @@ use std::{
 
 use sarsen::simulation::{make, Defect, SimVfs};
 
-use commits::models;
 use disk::Disk;
-use history::{History, MODELS};
+use history::play;
 use run::Run;
+use trace::Trace;
 
 /// A defect that the crash tests don't find within so many histories is left to the model.
 const HISTORIES: u64 = 600;
@@ -54,16 +58,11 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
 
 /// What finds it: the test, the seed, and what it says.
 fn found(defect: Option<Defect>) -> Option<(&'static str, u64, String)> {
-    let all = models(MODELS);
     make(defect);
     let by_crash = (1..=HISTORIES).find_map(|seed| {
         let disk = SimVfs::new(seed).with_reserve(4 << 20);
-        let outcome = catch_unwind(AssertUnwindSafe(|| History::new(seed, disk, &all).run()));
-        match outcome {
-            Ok(Ok(_)) => None,
-            Ok(Err(what)) => Some(("crash", seed, what)),
-            Err(panic) => Some(("crash", seed, message(panic.as_ref()))),
-        }
+        let failure = play(&Trace::drawn(seed), disk).failure;
+        failure.map(|(what, _)| ("crash", seed, what))
     });
     let outcome = by_crash.or_else(|| {
         (1..=MODEL_RUNS).find_map(|seed| {
@@ -83,15 +82,19 @@ fn found(defect: Option<Defect>) -> Option<(&'static str, u64, String)> {
 
 #[test]
 fn each_defect_is_found() {
-    assert_eq!(found(None), None, "without any defect");
     // What is expected to fail doesn't have to say so.
     std::panic::set_hook(Box::new(|_| {}));
     let next = AtomicUsize::new(0);
     let table = Mutex::new(Vec::new());
+    let named = std::env::var("SARSEN_SIM_DEFECT").unwrap_or_default();
+    let defects: Vec<Defect> = Defect::ALL
+        .into_iter()
+        .filter(|defect| named.is_empty() || format!("{defect:?}") == named)
+        .collect();
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
-                while let Some(defect) = Defect::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(defect) = defects.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let outcome = found(Some(*defect));
                     table
                         .lock()
@@ -120,4 +123,9 @@ fn each_defect_is_found() {
         }
     }
     assert!(missed.is_empty(), "not found: {missed:?}");
+}
+
+#[test]
+fn without_a_defect_nothing_is_found() {
+    assert_eq!(found(None), None);
 }

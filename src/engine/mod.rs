@@ -56,7 +56,7 @@ use crate::{
     error::{Error, Result},
     format::{block::BlockAddress, manifest::Counts},
     log::{GroupSync, Supply},
-    vfs::{File, ForkSentinel, Region, Vfs},
+    vfs::{is_made, Defect, File, ForkSentinel, Region, Vfs},
 };
 
 /// What a commit survives.
@@ -339,6 +339,9 @@ impl Engine {
     fn kept_seqs(&self) -> Vec<u64> {
         let durable = self.group.durable();
         let mut seqs = self.snapshot_seqs();
+        if is_made(Defect::DeletionsTakenForDurable) {
+            return seqs;
+        }
         if let Err(place) = seqs.binary_search(&durable) {
             seqs.insert(place, durable);
         }

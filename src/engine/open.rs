@@ -43,7 +43,7 @@ pub(super) const LOCK_NAME: &str = "LOCK";
 const LOG_NAME: &str = "log";
 const BLOCKS_NAME: &str = "blocks";
 const INDEX_NAME: &str = "index";
-/// Largest log segment.
+/// Largest log segment; as large as a memtable where that is less.
 const MOST_SEGMENT_BYTES: u64 = 16 << 20;
 
 const LEAST_CHUNK_BYTES: u64 = 64 << 10;
@@ -141,7 +141,7 @@ impl Engine {
             root.join(LOG_NAME),
             next_segment,
             how,
-            MOST_SEGMENT_BYTES,
+            MOST_SEGMENT_BYTES.min(options.memory_bytes / 4),
         );
 
         let next_chunk = Arc::new(AtomicU32::new(recovered.next_chunk));

@@ -18,7 +18,7 @@ use crate::{
     vfs::{is_made, Defect},
 };
 
-/// Dead bytes below this are left alone.
+/// Dead bytes below this are left alone; a sixteenth of a chunk where chunks are small.
 const LEAST_DEAD_BYTES: u64 = 4 << 20;
 
 /// On a full disk, less is worth a chunk's rewriting.
@@ -49,7 +49,7 @@ impl Reclaim {
                 whole.saturating_add(meta.len),
             )
         });
-        if dead < LEAST_DEAD_BYTES || dead < whole.saturating_sub(dead) / 3 {
+        if dead < engine.least_dead_bytes() || dead < whole.saturating_sub(dead) / 3 {
             return Ok(None);
         }
         let candidate = state
@@ -277,11 +277,15 @@ impl Engine {
         self.counters.deleted.load(Ordering::Relaxed) >= self.garbage_threshold.load(Ordering::Relaxed)
     }
 
+    fn least_dead_bytes(&self) -> u64 {
+        (self.chunk_bytes / 16).min(LEAST_DEAD_BYTES)
+    }
+
     /// A sixth of all entries, which tombstones and holds on blocks are among; but few deletions in a small store are left alone.
     pub(super) fn set_garbage_threshold(&self) {
         let entries = self.state.load().index_entries();
         let (live, dead) = self.block_bytes();
-        let least = if live.saturating_add(dead) >= LEAST_DEAD_BYTES {
+        let least = if live.saturating_add(dead) >= self.least_dead_bytes() {
             1
         } else {
             LEAST_DELETED

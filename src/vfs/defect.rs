@@ -66,6 +66,8 @@ pub enum Defect {
     RetainedLogForgotten,
     /// Log that is kept for followers may have holes.
     KeptLogNotSynced,
+    /// Upkeep takes a deletion for final before it is durable.
+    DeletionsTakenForDurable,
     /// Streams are numbered anew after reopening.
     StreamIdsReused,
 }
@@ -73,7 +75,7 @@ pub enum Defect {
 impl Defect {
     /// Each of them.
     #[cfg(any(test, feature = "simulation"))]
-    pub const ALL: [Defect; 30] = [
+    pub const ALL: [Defect; 31] = [
         Defect::EpochNotBumped,
         Defect::LeaderSyncsOnlyTheLog,
         Defect::LogNotSynced,
@@ -103,6 +105,7 @@ impl Defect {
         Defect::LooseBlocksForgotten,
         Defect::RetainedLogForgotten,
         Defect::KeptLogNotSynced,
+        Defect::DeletionsTakenForDurable,
         Defect::StreamIdsReused,
     ];
 }

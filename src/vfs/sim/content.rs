@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::Random;
+use super::{Random, Rot};
 use crate::{
     error::{Error, Result},
     vfs::Region,
@@ -138,6 +138,38 @@ pub(super) struct Content {
 }
 
 impl Content {
+    pub(super) fn durable_bytes(bytes: &[u8]) -> Content {
+        let mut content = Content {
+            len: bytes.len() as u64,
+            durable: Arc::new(bytes.to_vec()),
+            ..Content::default()
+        };
+        content.allocate_blocks(0, content.len);
+        content
+    }
+
+    /// Only what no cache lies over.
+    pub(super) fn rot(&mut self, offset: u64, rot: Rot) -> bool {
+        if self.cache.is_some() {
+            return false;
+        }
+        let bytes = Arc::make_mut(&mut self.durable);
+        let range = match rot {
+            Rot::Bits(_) => offset..offset.saturating_add(1),
+            Rot::Zeros => offset / SECTOR * SECTOR..(offset / SECTOR + 1) * SECTOR,
+        };
+        let end = (range.end as usize).min(bytes.len());
+        let Some(hit) = bytes.get_mut(range.start as usize..end) else {
+            return false;
+        };
+        let before = hit.to_vec();
+        hit.iter_mut().for_each(|byte| match rot {
+            Rot::Bits(bits) => *byte ^= bits,
+            Rot::Zeros => *byte = 0,
+        });
+        before != hit
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.len
     }

@@ -9,8 +9,8 @@
 //!
 //! Everything follows from the seeds and the order of calls, so tests use it from one thread, though any may. What it
 //! is stricter in than most real disks: a synced file without a synced name is lost; sectors reach the disk in any
-//! order; directories don't wait for each other. What it doesn't model: bit rot (tests flip bytes themselves), and
-//! SIGBUS, which is an error here.
+//! order; directories don't wait for each other. What it doesn't model: SIGBUS, which is an
+//! error here.
 #![cfg_attr(
     not(feature = "simulation"),
     expect(
@@ -30,7 +30,11 @@ mod system;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use disk::Disk;
 
@@ -73,6 +77,15 @@ pub enum FaultKind {
     Interrupted,
     /// Half of the bytes are written, then ENOSPC. For anything but a write the same as `Io`.
     ShortWrite,
+}
+
+/// What time does to bytes that nobody reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rot {
+    /// These bits of one byte are turned.
+    Bits(u8),
+    /// The sector is zeros.
+    Zeros,
 }
 
 /// An operation that will fail.
@@ -201,6 +214,22 @@ impl SimVfs {
     /// crash also finds states between two syncs. `None`, as at first: never.
     pub fn set_writeback(&self, one_in: Option<u64>) {
         self.disk.lock().writeback = one_in;
+    }
+
+    /// Puts a file on the disk, with the directories that it lies in, all of it durable: what was there before the test.
+    pub fn put(&self, path: &Path, bytes: &[u8]) {
+        self.disk.lock().put(path, bytes);
+    }
+
+    /// Every file on the disk, with its length.
+    pub fn files(&self) -> Vec<(PathBuf, u64)> {
+        self.disk.lock().files()
+    }
+
+    /// Bit rot, on a disk that a crash left or nobody has open: changes durable bytes of a file by exclusive or with
+    /// `mask`, or to zeros. False if nothing of the file lies there.
+    pub fn rot(&self, path: &Path, offset: u64, rot: Rot) -> bool {
+        self.disk.lock().rot(path, offset, rot)
     }
 
     /// Drops clean pages of files that aren't mapped: bytes that a failed sync left only there are gone.

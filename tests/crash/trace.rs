@@ -1,0 +1,357 @@
+//! What a history does, step by step: drawn from a seed, written down as it went, printed, read back, and played again
+//! with steps left out.
+
+use std::fmt::{self, Display};
+
+use sarsen::simulation::{Fault, FaultKind, Operation};
+
+use super::commits::{mix, random};
+
+const ROUNDS: u64 = 6;
+const MOST_STEPS: u64 = 60;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The next commit of the script, at the power level or at the process level.
+    Commit {
+        power: bool,
+    },
+    /// So many steps of upkeep, or until nothing is left to do.
+    Maintain(u64),
+    Checkpoint,
+    Sync,
+    Compact,
+    Backup,
+    Import,
+    Verify,
+    /// Takes a snapshot, iterators half-way and a view.
+    Hold,
+    /// A second, read-only opening.
+    Peek,
+    /// Looks at what was taken and at the reader, which then catches up.
+    Look,
+    Close,
+}
+
+const STEPS: [(&str, Step); 14] = [
+    ("commit process", Step::Commit { power: false }),
+    ("commit power", Step::Commit { power: true }),
+    ("maintain 1", Step::Maintain(1)),
+    ("maintain 6", Step::Maintain(6)),
+    ("maintain all", Step::Maintain(400)),
+    ("checkpoint", Step::Checkpoint),
+    ("sync", Step::Sync),
+    ("compact", Step::Compact),
+    ("backup", Step::Backup),
+    ("import", Step::Import),
+    ("verify", Step::Verify),
+    ("hold", Step::Hold),
+    ("peek", Step::Peek),
+    ("look", Step::Look),
+];
+const CLOSE: &str = "close";
+
+const LOG_METHODS: [&str; 3] = ["auto", "mapped", "written"];
+const CHECKS: [&str; 2] = ["first", "every"];
+
+const OPERATIONS: [(&str, Operation); 14] = [
+    ("open", Operation::Open),
+    ("read", Operation::Read),
+    ("map", Operation::Map),
+    ("create", Operation::Create),
+    ("write", Operation::Write),
+    ("set-length", Operation::SetLength),
+    ("allocate", Operation::Allocate),
+    ("sync", Operation::Sync),
+    ("rename", Operation::Rename),
+    ("unlink", Operation::Unlink),
+    ("create-directory", Operation::CreateDirectory),
+    ("remove-directory", Operation::RemoveDirectory),
+    ("sync-directory", Operation::SyncDirectory),
+    ("store", Operation::Store),
+];
+
+const KINDS: [(&str, FaultKind); 4] = [
+    ("io", FaultKind::Io),
+    ("no-space", FaultKind::NoSpace),
+    ("interrupted", FaultKind::Interrupted),
+    ("short-write", FaultKind::ShortWrite),
+];
+
+/// Where a round is cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Before this operation, counted from the opening on.
+    Operation(u64),
+    /// Before this operation of the last step; of the opening, if there is none.
+    InLastStep(u64),
+    /// After the last step.
+    AtTheEnd,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Round {
+    /// The kernel writes something back before one operation in so many.
+    pub(crate) writeback: Option<u64>,
+    pub(crate) fault: Option<Fault>,
+    /// Positions in the lists above.
+    pub(crate) log_method: usize,
+    pub(crate) check: usize,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) stop: Stop,
+    /// The process is killed; else the power is lost.
+    pub(crate) kill: bool,
+    /// Of what power loss leaves.
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trace {
+    pub(crate) seed: u64,
+    pub(crate) chunk_kib: u64,
+    pub(crate) memory_kib: u64,
+    pub(crate) retention_kib: u64,
+    pub(crate) import: bool,
+    pub(crate) rounds: Vec<Round>,
+}
+
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, bound: u64) -> u64 {
+        random(&mut self.0) % bound
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    fn of<T: Clone>(&mut self, among: &[T]) -> T {
+        let place = usize::try_from(self.below(among.len() as u64)).unwrap_or(0);
+        among[place].clone()
+    }
+}
+
+impl Trace {
+    pub(crate) fn drawn(seed: u64) -> Trace {
+        let mut draw = Draw(mix(seed, 11));
+        let import = draw.one_in(8);
+        Trace {
+            seed,
+            chunk_kib: draw.of(&[64, 128, 256]),
+            memory_kib: draw.of(&[256, 256, 512]),
+            retention_kib: draw.of(&[0, 0, 64, 200]),
+            import,
+            rounds: (0..ROUNDS)
+                .map(|round| Round::drawn(&mut draw, round, import))
+                .collect(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rounds.iter().map(|round| round.steps.len()).sum()
+    }
+}
+
+impl Round {
+    fn drawn(draw: &mut Draw, round: u64, import: bool) -> Round {
+        let within = [14, 40, 150, 600, 150, 600][usize::try_from(round % 6).unwrap_or(0)];
+        // A few commits that nobody makes durable are what recovery has most to say about.
+        let volatile = draw.one_in(4);
+        let count = 1 + draw.below(if volatile { 5 } else { MOST_STEPS });
+        let mut steps: Vec<Step> = import.then_some(Step::Import).into_iter().collect();
+        for _ in 0..count {
+            steps.push(Step::Commit {
+                power: !volatile && draw.one_in(3),
+            });
+            if !volatile {
+                steps.extend(drawn_upkeep(draw));
+            }
+        }
+        if !volatile && draw.one_in(3) {
+            steps.push(Step::Close);
+        }
+        Round {
+            writeback: draw.of(&[None, Some(40), Some(4)]),
+            fault: draw.one_in(3).then(|| drawn_fault(draw)),
+            log_method: draw.of(&[0, 0, 1, 2]),
+            check: draw.of(&[0, 0, 1]),
+            steps,
+            stop: if draw.one_in(if volatile { 2 } else { 5 }) {
+                Stop::AtTheEnd
+            } else if import && draw.one_in(2) {
+                Stop::Operation(1 + draw.below(600))
+            } else {
+                Stop::Operation(1 + draw.below(within))
+            },
+            kill: draw.one_in(4),
+            seed: random(&mut draw.0),
+        }
+    }
+}
+
+fn drawn_upkeep(draw: &mut Draw) -> Option<Step> {
+    Some(match draw.below(28) {
+        0 | 1 => Step::Checkpoint,
+        2..=5 => Step::Maintain(draw.of(&[1, 1, 6])),
+        6 | 7 => Step::Maintain(400),
+        8 | 9 => Step::Sync,
+        10 => Step::Compact,
+        11 if draw.one_in(2) => Step::Backup,
+        12 if draw.one_in(3) => Step::Verify,
+        13 => Step::Hold,
+        14 if draw.one_in(2) => Step::Peek,
+        15 => Step::Look,
+        _ => return None,
+    })
+}
+
+fn drawn_fault(draw: &mut Draw) -> Fault {
+    const LIKELY: [Operation; 12] = [
+        Operation::Open,
+        Operation::Read,
+        Operation::Map,
+        Operation::Create,
+        Operation::Write,
+        Operation::Write,
+        Operation::Sync,
+        Operation::Sync,
+        Operation::Rename,
+        Operation::Unlink,
+        Operation::Allocate,
+        Operation::SyncDirectory,
+    ];
+    if draw.one_in(4) {
+        // The one that a store must never get wrong.
+        return Fault::new(Operation::Sync, 1 + draw.below(16), FaultKind::Io).within("log");
+    }
+    let operation = draw.of(&LIKELY);
+    let (_, kind) = draw.of(&KINDS);
+    let reach = draw.of(&[4, 20, 100]);
+    let mut fault = Fault::new(operation, 1 + draw.below(reach), kind);
+    if draw.one_in(3) {
+        fault = fault.within(draw.of(&["log", "blocks", "index"]));
+    }
+    if draw.one_in(4) {
+        fault = fault.forever();
+    }
+    fault
+}
+
+fn name_of<T: PartialEq>(value: &T, among: &[(&'static str, T)]) -> &'static str {
+    let found = among.iter().find(|(_, known)| known == value);
+    found.map_or(CLOSE, |(name, _)| *name)
+}
+
+fn named<T: Clone>(name: &str, among: &[(&'static str, T)]) -> Option<T> {
+    let found = among.iter().find(|(known, _)| *known == name);
+    found.map(|(_, value)| value.clone())
+}
+
+impl Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let import = if self.import { "yes" } else { "no" };
+        writeln!(
+            f,
+            "store seed {} chunk-kib {} memory-kib {} retention-kib {} import {import}",
+            self.seed, self.chunk_kib, self.memory_kib, self.retention_kib
+        )?;
+        for round in &self.rounds {
+            write!(f, "{round}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Round {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let log = LOG_METHODS.get(self.log_method).unwrap_or(&LOG_METHODS[0]);
+        let check = CHECKS.get(self.check).unwrap_or(&CHECKS[0]);
+        let writeback = self.writeback.unwrap_or(0);
+        writeln!(f, "open log {log} check {check} writeback {writeback}")?;
+        if let Some(fault) = &self.fault {
+            let (operation, kind) = (
+                name_of(&fault.operation, &OPERATIONS),
+                name_of(&fault.kind, &KINDS),
+            );
+            let times = if fault.forever { "forever" } else { "once" };
+            let within = fault.within.as_deref().unwrap_or("anywhere");
+            writeln!(f, "fault {operation} {} {kind} {times} {within}", fault.nth)?;
+        }
+        for step in &self.steps {
+            writeln!(f, "{}", name_of(step, &STEPS))?;
+        }
+        let end = if self.kill { "kill" } else { "power-loss" };
+        match self.stop {
+            Stop::Operation(operation) => writeln!(f, "{end} from-opening {operation} seed {}", self.seed),
+            Stop::InLastStep(operation) => writeln!(f, "{end} in-last-step {operation} seed {}", self.seed),
+            Stop::AtTheEnd => writeln!(f, "{end} at-the-end 0 seed {}", self.seed),
+        }
+    }
+}
+
+impl Trace {
+    /// What `Display` wrote; lines that begin with # are comments.
+    pub(crate) fn parse(text: &str) -> Option<Trace> {
+        let mut lines = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty());
+        let words: Vec<&str> = lines.next()?.split(' ').collect();
+        let ["store", "seed", seed, "chunk-kib", chunk, "memory-kib", memory, "retention-kib", retention, "import", import] =
+            words[..]
+        else {
+            return None;
+        };
+        let mut trace = Trace {
+            seed: seed.parse().ok()?,
+            chunk_kib: chunk.parse().ok()?,
+            memory_kib: memory.parse().ok()?,
+            retention_kib: retention.parse().ok()?,
+            import: import == "yes",
+            rounds: Vec::new(),
+        };
+        for line in lines {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                ["open", "log", log, "check", check, "writeback", writeback] => trace.rounds.push(Round {
+                    writeback: Some(writeback.parse().ok()?).filter(|one_in| *one_in > 0),
+                    fault: None,
+                    log_method: LOG_METHODS.iter().position(|known| *known == log)?,
+                    check: CHECKS.iter().position(|known| *known == check)?,
+                    steps: Vec::new(),
+                    stop: Stop::AtTheEnd,
+                    kill: false,
+                    seed: 0,
+                }),
+                ["fault", operation, nth, kind, times, within] => {
+                    trace.rounds.last_mut()?.fault = Some(Fault {
+                        operation: named(operation, &OPERATIONS)?,
+                        nth: nth.parse().ok()?,
+                        kind: named(kind, &KINDS)?,
+                        forever: times == "forever",
+                        within: Some(within.to_owned()).filter(|within| within != "anywhere"),
+                    });
+                }
+                [end @ ("kill" | "power-loss"), stop, operation, "seed", seed] => {
+                    let round = trace.rounds.last_mut()?;
+                    round.kill = end == "kill";
+                    round.seed = seed.parse().ok()?;
+                    round.stop = match stop {
+                        "from-opening" => Stop::Operation(operation.parse().ok()?),
+                        "in-last-step" => Stop::InLastStep(operation.parse().ok()?),
+                        "at-the-end" => Stop::AtTheEnd,
+                        _ => return None,
+                    };
+                }
+                _ => {
+                    let step = match line {
+                        CLOSE => Step::Close,
+                        _ => named(line, &STEPS)?,
+                    };
+                    trace.rounds.last_mut()?.steps.push(step);
+                }
+            }
+        }
+        Some(trace)
+    }
+}
