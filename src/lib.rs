@@ -24,5 +24,6 @@ pub mod simulation {
     pub use crate::vfs::{
         defect::{make, Defect},
         sim::{Fault, FaultKind, Operation, Rot, SimVfs},
+        turn::turns::{Entered, Turns},
     };
 }

@@ -22,6 +22,8 @@ mod difference;
 mod history;
 #[path = "crash/shrink.rs"]
 mod shrink;
+#[path = "crash/threads.rs"]
+mod threads;
 #[path = "crash/trace.rs"]
 mod trace;
 
@@ -37,6 +39,7 @@ use std::{
 
 use history::{play, Crashes};
 use sarsen::simulation::{make, Defect, SimVfs};
+use threads::play_threads;
 use trace::Trace;
 
 /// What is done to the engine or the disk on purpose, to see the checker fire.
@@ -122,6 +125,53 @@ fn whatever_a_crash_leaves_is_a_prefix_with_everything_acknowledged() {
         "{} histories failed\nagain with SARSEN_SIM_SEED=<seed> SARSEN_SIM_CRASHES=1",
         failures.len()
     );
+}
+
+#[test]
+fn threads_that_crash_leave_a_prefix_of_their_commits_in_order() {
+    let first = number_from("SARSEN_SIM_SEED", 1);
+    let histories = number_from("SARSEN_SIM_THREADS", 150);
+    let start = Instant::now();
+    let mut total = Crashes::default();
+    let mut failures = Vec::new();
+    for seed in first..first + histories {
+        match play_threads(seed, disk_of(seed, Control::None), None) {
+            Ok((crashes, _)) => total.add(&crashes),
+            Err(what) => failures.push(what),
+        }
+        if failures.len() > 3 {
+            break;
+        }
+    }
+    println!(
+        "{histories} histories of several threads: {} power losses, {} kills, {} hand-overs; seeds {first} to {}; {} failures, {} s",
+        total.power_losses,
+        total.kills,
+        total.hand_overs,
+        first + histories - 1,
+        failures.len(),
+        start.elapsed().as_secs()
+    );
+    assert!(
+        failures.is_empty(),
+        "{failures:#?}\nagain with SARSEN_SIM_SEED=<seed> SARSEN_SIM_THREADS=1"
+    );
+}
+
+#[test]
+fn a_history_of_several_threads_is_a_function_of_its_seed() {
+    let run = |seed| {
+        let disk = disk_of(seed, Control::None);
+        play_threads(seed, disk, None).map(|(crashes, digest)| (crashes.hand_overs, digest))
+    };
+    let mut digests = std::collections::BTreeSet::new();
+    for seed in 1..20 {
+        let first = run(seed).expect("a history without a defect");
+        assert!(first.0 > 20, "only {} hand-overs", first.0);
+        assert_eq!(Ok(first), run(seed), "seed {seed}");
+        digests.insert(first.1);
+    }
+    assert_eq!(digests.len(), 19, "seeds don't make a difference");
 }
 
 #[test]

@@ -14,12 +14,12 @@
 mod commits;
 #[path = "model/compare.rs"]
 mod compare;
+#[path = "crash/difference.rs"]
+mod difference;
 #[path = "model/disk.rs"]
 mod disk;
 #[path = "model/draws.rs"]
 mod draws;
-#[path = "crash/difference.rs"]
-mod difference;
 #[path = "crash/history.rs"]
 mod history;
 #[path = "model/run.rs"]

@@ -27,6 +27,7 @@ use crate::{
         manifest::{Counts, LogPosition},
     },
     log::{Appender, FrameParts},
+    vfs::lock_shared,
 };
 
 /// Everything under the append lock.
@@ -165,7 +166,7 @@ impl Engine {
         let (seq, assigned, wake_upkeep) = loop {
             let attempt = {
                 // Nothing that waits for upkeep happens while this is held, since upkeep may wait for it.
-                let _naming = (!draft.loose.is_empty()).then(|| self.naming.read());
+                let _naming = (!draft.loose.is_empty()).then(|| lock_shared(&self.naming));
                 self.check_loose(draft)?;
                 self.try_append(draft, large, payload_crc, frame_len, survive)?
             };

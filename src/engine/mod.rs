@@ -34,7 +34,7 @@ use std::{
     path::PathBuf,
     sync::{
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
-        Arc, Mutex, MutexGuard, RwLock,
+        Arc, Mutex, RwLock,
     },
 };
 
@@ -56,7 +56,7 @@ use crate::{
     error::{Error, Result},
     format::{block::BlockAddress, manifest::Counts},
     log::{GroupSync, Supply},
-    vfs::{is_made, Defect, File, ForkSentinel, Region, Vfs},
+    vfs::{is_made, lock, Defect, File, ForkSentinel, Region, Vfs},
 };
 
 /// What a commit survives.
@@ -244,12 +244,6 @@ pub(crate) struct Engine {
     reserve: reserve::Reserve,
     /// Locked exclusively for as long as the writer lives; none for a reader.
     lock: Mutex<Option<Arc<dyn File>>>,
-}
-
-/// A lock that a panic elsewhere left poisoned is still a lock: what it guards is checked by the store's own
-/// poisoning, which every writer looks at.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 impl Engine {

@@ -1,7 +1,7 @@
 //! Space comes back by rewriting chunks: a new file under the same number holds the live blocks, and the old one
 //! goes once a durable manifest names the new one. An address never changes.
 
-use std::sync::{atomic::Ordering, Arc, PoisonError, RwLockWriteGuard};
+use std::sync::{atomic::Ordering, Arc, RwLockWriteGuard};
 
 use super::{
     liveness::Witnesses,
@@ -15,7 +15,7 @@ use crate::{
     blocks::{chunk_file_name, Chunk, RewriteStep, Rewriter},
     error::Result,
     format::manifest::ChunkMeta,
-    vfs::{is_made, Defect},
+    vfs::{is_made, lock_exclusively, Defect},
 };
 
 /// Dead bytes below this are left alone; a sixteenth of a chunk where chunks are small.
@@ -189,7 +189,7 @@ impl Reclaim {
 impl Engine {
     /// While this is held, no commit names a loose block.
     fn no_naming(&self) -> RwLockWriteGuard<'_, ()> {
-        self.naming.write().unwrap_or_else(PoisonError::into_inner)
+        lock_exclusively(&self.naming)
     }
 
     fn is_reclaimable(&self, state: &State, chunk: &Chunk) -> bool {

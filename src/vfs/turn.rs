@@ -4,9 +4,7 @@
 //! that is left: these are the standard library's locks, and a panic elsewhere doesn't make them unusable.
 
 use std::{
-    sync::{
-        Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-    },
+    sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
@@ -27,7 +25,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[inline]
-pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+pub(crate) fn lock_shared<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     #[cfg(any(test, feature = "simulation"))]
     if let Some(turns) = turns::mine() {
         loop {
@@ -42,7 +40,7 @@ pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 }
 
 #[inline]
-pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+pub(crate) fn lock_exclusively<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     #[cfg(any(test, feature = "simulation"))]
     if let Some(turns) = turns::mine() {
         loop {

@@ -181,7 +181,9 @@ impl Action {
             }
             Action::Trim(stream, before) => batch.trim_stream(&stream_name(*stream), *before),
             Action::Block(value) => batch.append_block(&value.bytes()),
-            Action::Free(block) => known.get(block).map_or(Ok(()), |address| batch.free_block(address)),
+            Action::Free(block) => known
+                .get(block)
+                .map_or(Ok(()), |address| batch.free_block(address)),
         }
     }
 }
@@ -202,13 +204,7 @@ fn length(draw: u64) -> usize {
 fn plan(seed: u64, seq: u64, model: &Model) -> Vec<Action> {
     let mut state = mix(seed, seq);
     let mut model = model.clone();
-    let mut actions = vec![Action::Set(
-        b"number".to_vec(),
-        Value {
-            id: seq << 8,
-            len: 8,
-        },
-    )];
+    let mut actions = vec![Action::Set(b"number".to_vec(), Value { id: seq << 8, len: 8 })];
     let wide = random(&mut state) % 7 == 0;
     let count = if wide {
         20 + random(&mut state) % 30
@@ -270,7 +266,10 @@ fn draw_action(state: &mut u64, model: &Model, value: Value, has_block: &mut boo
         }
         22 | 23 => match model.streams.get(&stream) {
             Some(_) if draw / 4_096 % 6 == 0 => Action::Trim(stream, u64::MAX),
-            Some(found) => Action::Trim(stream, found.first + draw / 4_096 % (found.next - found.first + 1)),
+            Some(found) => Action::Trim(
+                stream,
+                found.first + draw / 4_096 % (found.next - found.first + 1),
+            ),
             None => Action::Append(stream, value),
         },
         _ => Action::Append(stream, value),

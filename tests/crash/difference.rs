@@ -49,7 +49,11 @@ pub(crate) fn compare(
         for (seq, value) in &model.loose {
             if let Some(address) = known.get(seq) {
                 let view = store.block_view(address, 0, value.len as u64)?;
-                same(&|| format!("the loose block of {seq}"), Some(*value), view.bytes())?;
+                same(
+                    &|| format!("the loose block of {seq}"),
+                    Some(*value),
+                    view.bytes(),
+                )?;
             }
         }
     }

@@ -35,6 +35,8 @@ pub(crate) struct Crashes {
     pub(crate) merges: u64,
     pub(crate) backups: u64,
     pub(crate) imports: u64,
+    /// Of threads, from one to another.
+    pub(crate) hand_overs: u64,
 }
 
 impl Crashes {
@@ -45,6 +47,7 @@ impl Crashes {
         self.merges += more.merges;
         self.backups += more.backups;
         self.imports += more.imports;
+        self.hand_overs += more.hand_overs;
     }
 }
 
@@ -564,9 +567,7 @@ impl History {
                     taken.given += 1;
                 }
                 if taken.given != taken.model.pairs.len() {
-                    return Err(Difference::Wrong(
-                        "an iterator gives fewer or more pairs".into(),
-                    ));
+                    return Err(Difference::Wrong("an iterator gives fewer or more pairs".into()));
                 }
                 Ok(())
             })();
@@ -584,7 +585,9 @@ impl History {
                 Ok(seq) if seq == store.last_seq() => self.check_state(reader, "a refreshed reader")?,
                 Ok(seq) => {
                     let newest = store.last_seq();
-                    return self.wrong(&format!("a reader catches up to {seq}, the writer is at {newest}"));
+                    return self.wrong(&format!(
+                        "a reader catches up to {seq}, the writer is at {newest}"
+                    ));
                 }
                 Err(error) => self.excuse("refreshing", &error)?,
             }

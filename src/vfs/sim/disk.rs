@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    vfs::{os_error, short_name},
+    vfs::{os_error, short_name, turn::turns},
 };
 
 pub(super) const ROOT: u64 = 1;
@@ -38,8 +38,9 @@ impl Disk {
         }
     }
 
-    /// A test that panicked elsewhere leaves the state as usable as it was.
+    /// A test that panicked elsewhere leaves the state as usable as it was. Threads that take turns may hand over here.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        turns::at_operation();
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -274,7 +275,10 @@ impl State {
     }
 
     pub(super) fn rot(&mut self, path: &Path, offset: u64, rot: Rot) -> bool {
-        match self.resolve(path).and_then(|inode| self.content_mut(inode).map_err(|_| libc::EISDIR)) {
+        match self
+            .resolve(path)
+            .and_then(|inode| self.content_mut(inode).map_err(|_| libc::EISDIR))
+        {
             Ok(content) => content.rot(offset, rot),
             Err(_) => false,
         }

@@ -7,7 +7,8 @@
 //! each directory's unsynced changes some that a real file system could have kept. [`SimVfs::restart`] is `kill -9`:
 //! the cache stays as it is.
 //!
-//! Everything follows from the seeds and the order of calls, so tests use it from one thread, though any may. What it
+//! Everything follows from the seeds and the order of calls, so tests use it from one thread, or
+//! from several that take turns (`turn::turns`), though any may. What it
 //! is stricter in than most real disks: a synced file without a synced name is lost; sectors reach the disk in any
 //! order; directories don't wait for each other. What it doesn't model: SIGBUS, which is an
 //! error here.
@@ -267,7 +268,7 @@ impl fmt::Debug for SimVfs {
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, seeded, and good enough to choose by.
 #[derive(Debug, Clone)]
-struct Random(u64);
+pub(in crate::vfs) struct Random(pub(in crate::vfs) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -279,7 +280,7 @@ impl Random {
     }
 
     /// A number in `0..bound`; 0 if that is empty.
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(in crate::vfs) fn below(&mut self, bound: u64) -> u64 {
         self.next().checked_rem(bound).unwrap_or(0)
     }
 
