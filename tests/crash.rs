@@ -20,6 +20,8 @@ mod commits;
 mod difference;
 #[path = "crash/history.rs"]
 mod history;
+#[path = "crash/rot.rs"]
+mod rot;
 #[path = "crash/shrink.rs"]
 mod shrink;
 #[path = "crash/threads.rs"]
@@ -28,6 +30,7 @@ mod threads;
 mod trace;
 
 use std::{
+    collections::HashMap,
     env, fs,
     path::Path,
     sync::{
@@ -39,6 +42,7 @@ use std::{
 
 use history::{play, Crashes};
 use sarsen::simulation::{make, Defect, SimVfs};
+use rot::{Rotten, Rotting};
 use threads::play_threads;
 use trace::Trace;
 
@@ -125,6 +129,63 @@ fn whatever_a_crash_leaves_is_a_prefix_with_everything_acknowledged() {
         "{} histories failed\nagain with SARSEN_SIM_SEED=<seed> SARSEN_SIM_CRASHES=1",
         failures.len()
     );
+}
+
+#[test]
+fn rot_never_gives_a_wrong_byte_and_is_no_torn_tail() {
+    let first = number_from("SARSEN_SIM_SEED", 1);
+    let histories = number_from("SARSEN_SIM_ROT", 100);
+    let start = Instant::now();
+    let (mut rotten, mut failures) = (Rotten::default(), Vec::new());
+    for seed in first..first + histories {
+        match rot_once(&Trace::drawn(seed), Control::None) {
+            Ok(more) => rotten.add(&more),
+            Err(what) => failures.push(format!("rot, seed {seed}: {what}")),
+        }
+        if failures.len() > 3 {
+            break;
+        }
+    }
+    println!(
+        "{histories} histories ended in rot, {} times: {} harmless, {} refused, {} noticed when read, {} torn ends; \
+         seeds {first} to {}; {} failures, {} s",
+        rotten.tried,
+        rotten.harmless,
+        rotten.refused,
+        rotten.noticed,
+        rotten.torn,
+        first + histories - 1,
+        failures.len(),
+        start.elapsed().as_secs()
+    );
+    assert!(
+        failures.is_empty(),
+        "{failures:#?}\nagain with SARSEN_SIM_SEED=<seed> SARSEN_SIM_ROT=1"
+    );
+    assert!(
+        histories < 50 || (rotten.refused > 20 && rotten.noticed > 20),
+        "the rot hit nothing: {rotten:?}"
+    );
+}
+
+/// A history to its end, and then rot in the disk that it leaves.
+fn rot_once(trace: &Trace, control: Control) -> Result<Rotten, String> {
+    let outcome = play(trace, disk_of(trace.seed, control));
+    if let Some((what, _)) = outcome.failure {
+        return Err(what);
+    }
+    let history = outcome.history;
+    let last = trace.rounds.last().expect("a history has rounds");
+    // What only the page cache has can't rot.
+    let disk = history.disk().crash(trace.seed);
+    let known = HashMap::new();
+    let rotting = Rotting {
+        disk: &disk,
+        script: history.script(),
+        known: &known,
+        options: history.options(last),
+    };
+    rotting.try_some(12, trace.seed)
 }
 
 #[test]
