@@ -30,7 +30,6 @@ mod threads;
 mod trace;
 
 use std::{
-    collections::HashMap,
     env, fs,
     path::Path,
     sync::{
@@ -41,8 +40,8 @@ use std::{
 };
 
 use history::{play, Crashes};
+use rot::{rot_once, Rotten};
 use sarsen::simulation::{make, Defect, SimVfs};
-use rot::{Rotten, Rotting};
 use threads::play_threads;
 use trace::Trace;
 
@@ -138,7 +137,7 @@ fn rot_never_gives_a_wrong_byte_and_is_no_torn_tail() {
     let start = Instant::now();
     let (mut rotten, mut failures) = (Rotten::default(), Vec::new());
     for seed in first..first + histories {
-        match rot_once(&Trace::drawn(seed), Control::None) {
+        match rot_once(&Trace::drawn(seed), disk_of(seed, Control::None)) {
             Ok(more) => rotten.add(&more),
             Err(what) => failures.push(format!("rot, seed {seed}: {what}")),
         }
@@ -166,26 +165,6 @@ fn rot_never_gives_a_wrong_byte_and_is_no_torn_tail() {
         histories < 50 || (rotten.refused > 20 && rotten.noticed > 20),
         "the rot hit nothing: {rotten:?}"
     );
-}
-
-/// A history to its end, and then rot in the disk that it leaves.
-fn rot_once(trace: &Trace, control: Control) -> Result<Rotten, String> {
-    let outcome = play(trace, disk_of(trace.seed, control));
-    if let Some((what, _)) = outcome.failure {
-        return Err(what);
-    }
-    let history = outcome.history;
-    let last = trace.rounds.last().expect("a history has rounds");
-    // What only the page cache has can't rot.
-    let disk = history.disk().crash(trace.seed);
-    let known = HashMap::new();
-    let rotting = Rotting {
-        disk: &disk,
-        script: history.script(),
-        known: &known,
-        options: history.options(last),
-    };
-    rotting.try_some(12, trace.seed)
 }
 
 #[test]

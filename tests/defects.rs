@@ -1,4 +1,4 @@
-//! Each mistake on the list, made on purpose, is found by the tests of crashes or by the model. A check that can't fail
+//! Each mistake on the list, made on purpose, is found by the tests of crashes, of threads, of rot, or by the model. A check that can't fail
 //! proves nothing; this is where it is seen to fail.
 //!
 //! Prints a table of defect, test, seed, and what was wrong. SARSEN_SIM_DEFECT=<name> looks for that one alone.
@@ -22,10 +22,14 @@ mod disk;
 mod draws;
 #[path = "crash/history.rs"]
 mod history;
+#[path = "crash/rot.rs"]
+mod rot;
 #[path = "model/run.rs"]
 mod run;
 #[path = "model/state.rs"]
 mod state;
+#[path = "crash/threads.rs"]
+mod threads;
 #[path = "crash/trace.rs"]
 mod trace;
 
@@ -41,12 +45,32 @@ use sarsen::simulation::{make, Defect, SimVfs};
 
 use disk::Disk;
 use history::play;
+use rot::rot_once;
 use run::Run;
+use threads::play_threads;
 use trace::Trace;
 
-/// A defect that the crash tests don't find within so many histories is left to the model.
+/// So many seeds are tried of each, those of one kind before those of the next.
 const HISTORIES: u64 = 600;
+const THREADS: u64 = 600;
+const ROTTEN: u64 = 100;
 const MODEL_RUNS: u64 = 30;
+
+/// What notices a defect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Test {
+    /// Histories of one thread: `tests/crash/history.rs`.
+    Crash,
+    /// Histories of several: `tests/crash/threads.rs`.
+    Threads,
+    /// Rot in what a history left: `tests/crash/rot.rs`.
+    Rot,
+    /// The store beside ordered maps: `tests/model/`.
+    Model,
+}
+
+/// Where a defect was noticed before, so that it need not be looked for.
+const NOTICED: &[(Defect, Test, u64)] = &[];
 
 fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic
@@ -56,28 +80,44 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or_default()
 }
 
-/// What finds it: the test, the seed, and what it says.
-fn found(defect: Option<Defect>) -> Option<(&'static str, u64, String)> {
+/// What one test says to one seed.
+fn says(test: Test, seed: u64, defect: Option<Defect>) -> Option<String> {
+    let disk = SimVfs::new(seed).with_reserve(4 << 20);
     make(defect);
-    let by_crash = (1..=HISTORIES).find_map(|seed| {
-        let disk = SimVfs::new(seed).with_reserve(4 << 20);
-        let failure = play(&Trace::drawn(seed), disk).failure;
-        failure.map(|(what, _)| ("crash", seed, what))
-    });
-    let outcome = by_crash.or_else(|| {
-        (1..=MODEL_RUNS).find_map(|seed| {
+    let outcome = catch_unwind(AssertUnwindSafe(|| match test {
+        Test::Crash => play(&Trace::drawn(seed), disk).failure.map(|(what, _)| what),
+        Test::Threads => play_threads(seed, disk, defect).err(),
+        Test::Rot => rot_once(&Trace::drawn(seed), disk).err(),
+        Test::Model => {
             let disk = if seed.is_multiple_of(2) {
                 Disk::real
             } else {
                 Disk::failing
             };
-            catch_unwind(AssertUnwindSafe(|| Run::new(seed, disk(seed)).play()))
-                .err()
-                .map(|panic| ("model", seed, message(panic.as_ref())))
-        })
-    });
+            Run::new(seed, disk(seed)).play();
+            None
+        }
+    }));
     make(None);
-    outcome
+    outcome.unwrap_or_else(|panic| Some(message(panic.as_ref())))
+}
+
+/// What finds it: the test, the seed, and what it says.
+fn found(defect: Defect) -> Option<(Test, u64, String)> {
+    let looked_for = [
+        (Test::Crash, HISTORIES),
+        (Test::Threads, THREADS),
+        (Test::Rot, ROTTEN),
+        (Test::Model, MODEL_RUNS),
+    ];
+    let before = NOTICED.iter().filter(|(noticed, ..)| *noticed == defect);
+    let before = before.map(|(_, test, seed)| (*test, *seed));
+    let all = looked_for
+        .into_iter()
+        .flat_map(|(test, seeds)| (1..=seeds).map(move |seed| (test, seed)));
+    before
+        .chain(all)
+        .find_map(|(test, seed)| says(test, seed, Some(defect)).map(|what| (test, seed, what)))
 }
 
 #[test]
@@ -95,7 +135,7 @@ fn each_defect_is_found() {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 while let Some(defect) = defects.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let outcome = found(Some(*defect));
+                    let outcome = found(*defect);
                     table
                         .lock()
                         .expect("no panic while it is held")
@@ -117,7 +157,7 @@ fn each_defect_is_found() {
                     .chars()
                     .take(150)
                     .collect();
-                println!("{defect:?} | {test} | seed {seed} | {what}");
+                println!("{defect:?} | {test:?} | seed {seed} | {what}");
             }
             None => missed.push(defect),
         }
@@ -127,5 +167,17 @@ fn each_defect_is_found() {
 
 #[test]
 fn without_a_defect_nothing_is_found() {
-    assert_eq!(found(None), None);
+    for (_, test, seed) in NOTICED {
+        assert_eq!(says(*test, *seed, None), None, "{test:?}, seed {seed}");
+    }
+    for (test, seeds) in [
+        (Test::Crash, 60),
+        (Test::Threads, 60),
+        (Test::Rot, 20),
+        (Test::Model, 4),
+    ] {
+        for seed in 1..=seeds {
+            assert_eq!(says(test, seed, None), None, "{test:?}, seed {seed}");
+        }
+    }
 }

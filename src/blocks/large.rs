@@ -318,6 +318,9 @@ fn write_block(chunk: &Chunk, offset: u64, data: &[u8], total: u64) -> Result<Bl
         chunk.write(start.saturating_add(to_u64(whole.len())), &padded)?;
     }
     chunk.write(offset, &head)?;
+    if is_made(Defect::LargeWriteTooLong) {
+        chunk.write(offset.saturating_add(total), &[0; UNIT])?;
+    }
     chunk.set_len(offset.saturating_add(total));
     debug_assert_eq!(
         to_usize(total),

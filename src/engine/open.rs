@@ -354,6 +354,9 @@ impl Engine {
     }
 
     fn last_checkpoint(&self) -> Result<()> {
+        if is_made(Defect::CloseAnswersEarly) {
+            return Ok(());
+        }
         // A commit that passed its checks before `closed` was set is in the log once this lock was ours.
         drop(lock(&self.append));
         let checkpointed = self.finish_checkpoint().and_then(|()| {

@@ -124,7 +124,9 @@ impl Reclaim {
         match outcome {
             RewriteStep::Working => Ok(ReclaimStep::Working),
             RewriteStep::Done { meta, chunk, .. } => {
-                engine.vfs.sync_directory(&engine.blocks_directory())?;
+                if !is_made(Defect::RewrittenNameNotSynced) {
+                    engine.vfs.sync_directory(&engine.blocks_directory())?;
+                }
                 self.switch(engine, Some((meta, chunk)))?;
                 Ok(ReclaimStep::Done)
             }

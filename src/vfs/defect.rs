@@ -70,12 +70,58 @@ pub enum Defect {
     DeletionsTakenForDurable,
     /// Streams are numbered anew after reopening.
     StreamIdsReused,
+    /// Replay goes on with a frame that names another one before it.
+    FrameBeforeNotChecked,
+    /// A frame counts as whole when its header is.
+    TornFrameAccepted,
+    /// Replay goes on behind a commit that isn't there.
+    HoleSkipped,
+    /// A durable commit that isn't there any more is taken for one that never was.
+    DamageTakenForTornTail,
+    /// Replay applies only half of a commit's commands.
+    HalfBatchReplayed,
+    /// Replay believes frames whose large blocks are not whole.
+    LargeBlocksNotCheckedAtReplay,
+    /// A commit is published before its frame is whole.
+    PublishedEarly,
+    /// The sync leader answers for commits that came while it synced.
+    LeaderClaimsMore,
+    /// The mark answers for them.
+    MarkClaimsMore,
+    /// Files go that a reader has a lock on.
+    ReaderLocksIgnored,
+    /// A backup's manifest is there before its files.
+    BackupManifestFirst,
+    /// A backup's chunks are not synced.
+    BackupNotSynced,
+    /// The manifest names imported files before they are there.
+    ImportManifestFirst,
+    /// Names of imported files are not synced.
+    ImportNotSynced,
+    /// Blocks are handed out whatever their check says.
+    BlocksNotChecked,
+    /// Index pages are read whatever their check says.
+    IndexPagesNotChecked,
+    /// A large block is written with zeros behind it, over its neighbour.
+    LargeWriteTooLong,
+    /// A rewritten chunk takes the place of the old one before its bytes are on disk.
+    RewrittenChunkNotSynced,
+    /// A rewritten chunk takes the place of the old one before its name is on disk.
+    RewrittenNameNotSynced,
+    /// Merged parts take the place of the old ones before their names are on disk.
+    MergedPartNamesNotSynced,
+    /// Closing answers OK without having made everything durable.
+    CloseAnswersEarly,
+    /// A loose block may be named while it is judged dead.
+    NamingNotLocked,
+    /// Upkeep that waited for a job which failed starts the same job again.
+    PoisonLookedAtTooEarly,
 }
 
 impl Defect {
     /// Each of them.
     #[cfg(any(test, feature = "simulation"))]
-    pub const ALL: [Defect; 31] = [
+    pub const ALL: [Defect; 54] = [
         Defect::EpochNotBumped,
         Defect::LeaderSyncsOnlyTheLog,
         Defect::LogNotSynced,
@@ -107,6 +153,29 @@ impl Defect {
         Defect::KeptLogNotSynced,
         Defect::DeletionsTakenForDurable,
         Defect::StreamIdsReused,
+        Defect::FrameBeforeNotChecked,
+        Defect::TornFrameAccepted,
+        Defect::HoleSkipped,
+        Defect::DamageTakenForTornTail,
+        Defect::HalfBatchReplayed,
+        Defect::LargeBlocksNotCheckedAtReplay,
+        Defect::PublishedEarly,
+        Defect::LeaderClaimsMore,
+        Defect::MarkClaimsMore,
+        Defect::ReaderLocksIgnored,
+        Defect::BackupManifestFirst,
+        Defect::BackupNotSynced,
+        Defect::ImportManifestFirst,
+        Defect::ImportNotSynced,
+        Defect::BlocksNotChecked,
+        Defect::IndexPagesNotChecked,
+        Defect::LargeWriteTooLong,
+        Defect::RewrittenChunkNotSynced,
+        Defect::RewrittenNameNotSynced,
+        Defect::MergedPartNamesNotSynced,
+        Defect::CloseAnswersEarly,
+        Defect::NamingNotLocked,
+        Defect::PoisonLookedAtTooEarly,
     ];
 }
 

@@ -12,8 +12,12 @@ use sarsen::{
 use super::{
     commits::{random, Script},
     difference::{compare_all, Difference},
-    history::STORE,
+    history::{play, STORE},
+    trace::Trace,
 };
+
+/// Kinds of rot tried in what one history leaves.
+const TIMES: u64 = 12;
 
 /// What became of the stores with rot in them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,17 +43,37 @@ impl Rotten {
     }
 }
 
+/// A history to its end, and then rot in the disk that it leaves.
+pub(crate) fn rot_once(trace: &Trace, disk: SimVfs) -> Result<Rotten, String> {
+    let outcome = play(trace, disk);
+    if let Some((what, _)) = outcome.failure {
+        return Err(what);
+    }
+    let (history, Some(last)) = (outcome.history, trace.rounds.last()) else {
+        return Ok(Rotten::default());
+    };
+    // What only the page cache has can't rot.
+    let disk = history.disk().crash(trace.seed);
+    let rotting = Rotting {
+        disk: &disk,
+        script: history.script(),
+        known: history.known(),
+        options: history.options(last),
+    };
+    rotting.try_some(TIMES, trace.seed)
+}
+
 /// A store as it lies on the disk, and what is known of it.
-pub(crate) struct Rotting<'a> {
-    pub(crate) disk: &'a SimVfs,
-    pub(crate) script: &'a Rc<RefCell<Script>>,
-    pub(crate) known: &'a HashMap<u64, BlockAddress>,
-    pub(crate) options: Options,
+struct Rotting<'a> {
+    disk: &'a SimVfs,
+    script: &'a Rc<RefCell<Script>>,
+    known: &'a HashMap<u64, BlockAddress>,
+    options: Options,
 }
 
 impl Rotting<'_> {
     /// So many kinds of rot, each in a copy of its own.
-    pub(crate) fn try_some(&self, times: u64, seed: u64) -> Result<Rotten, String> {
+    fn try_some(&self, times: u64, seed: u64) -> Result<Rotten, String> {
         let mut draw = seed | 1;
         let mut rotten = Rotten::default();
         let (found, proven) = match self.open(&self.disk.restart(), false) {
@@ -65,7 +89,8 @@ impl Rotting<'_> {
         for _ in 0..times {
             let (path, len) = &files[usize::try_from(random(&mut draw)).unwrap_or(0) % files.len()];
             // The beginning of a file and, of the log, what was written are worth more than the rest.
-            let reach = [*len, (*len).min(4_096), (*len).min(600)][usize::try_from(random(&mut draw) % 3).unwrap_or(0)];
+            let reach = [*len, (*len).min(4_096), (*len).min(600)]
+                [usize::try_from(random(&mut draw) % 3).unwrap_or(0)];
             let offset = random(&mut draw) % reach;
             let rot = match random(&mut draw) % 4 {
                 0 => Rot::Zeros,
@@ -109,7 +134,8 @@ impl Rotting<'_> {
         };
         let newest = store.last_seq();
         // A sector of zeros may take the only proof with it; one bit can't hit both the proof and what it proves.
-        let may_be_torn = newest >= proven || (rot == Rot::Zeros && store.recovery().verdict == Verdict::TornTail);
+        let may_be_torn =
+            newest >= proven || (rot == Rot::Zeros && store.recovery().verdict == Verdict::TornTail);
         if newest > found || !may_be_torn {
             return Err(format!(
                 "commit {newest} is newest, {found} was, {proven} is proven: {:?}",

@@ -152,7 +152,11 @@ impl Threads {
     fn options(&mut self) -> Options {
         Options {
             memory_bytes: 256 << 10,
-            chunk_bytes: 64 << 10,
+            chunk_bytes: if self.seed.is_multiple_of(2) {
+                64 << 10
+            } else {
+                512 << 10
+            },
             background: false,
             log_retention_bytes: if self.seed.is_multiple_of(3) { 64 << 10 } else { 0 },
             log_method: [LogMethod::Auto, LogMethod::Written][usize::try_from(self.below(2)).unwrap_or(0)],
