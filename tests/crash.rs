@@ -24,6 +24,8 @@ mod history;
 mod rot;
 #[path = "crash/shrink.rs"]
 mod shrink;
+#[path = "crash/text.rs"]
+mod text;
 #[path = "crash/threads.rs"]
 mod threads;
 #[path = "crash/trace.rs"]

@@ -71,8 +71,7 @@ impl Chain {
     fn goes_on_with(&self, header: &FrameHeader) -> bool {
         let skips = header.seq > self.expected && is_made(Defect::HoleSkipped);
         let chained = header.previous_crc == self.previous_crc || is_made(Defect::FrameBeforeNotChecked);
-        (header.seq == self.expected || skips)
-            && (chained || skips)
+        (skips || header.seq == self.expected && chained)
             && header.epoch >= self.epoch
             && header.epoch <= self.most_epoch
     }

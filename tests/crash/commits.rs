@@ -205,13 +205,13 @@ fn plan(seed: u64, seq: u64, model: &Model) -> Vec<Action> {
     let mut state = mix(seed, seq);
     let mut model = model.clone();
     let mut actions = vec![Action::Set(b"number".to_vec(), Value { id: seq << 8, len: 8 })];
-    let wide = random(&mut state) % 7 == 0;
+    let wide = random(&mut state).is_multiple_of(7);
     let count = if wide {
         20 + random(&mut state) % 30
     } else {
         1 + random(&mut state) % 4
     };
-    let deleting = random(&mut state) % 3 == 0;
+    let deleting = random(&mut state).is_multiple_of(3);
     let mut has_block = false;
     for place in 1..=count {
         let value = Value {
@@ -265,7 +265,7 @@ fn draw_action(state: &mut u64, model: &Model, value: Value, has_block: &mut boo
             }
         }
         22 | 23 => match model.streams.get(&stream) {
-            Some(_) if draw / 4_096 % 6 == 0 => Action::Trim(stream, u64::MAX),
+            Some(_) if (draw / 4_096).is_multiple_of(6) => Action::Trim(stream, u64::MAX),
             Some(found) => Action::Trim(
                 stream,
                 found.first + draw / 4_096 % (found.next - found.first + 1),

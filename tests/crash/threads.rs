@@ -348,7 +348,7 @@ impl Threads {
                 let put = action.put(&before, &mine, &mut batch);
                 put.map_err(|error| format!("{action:?}: {error}"))?;
             }
-            let power = mix(self.seed, token ^ 0xffff) % 3 == 0;
+            let power = mix(self.seed, token ^ 0xffff).is_multiple_of(3);
             let survive = if power { Survive::Power } else { Survive::Process };
             match store.commit(&mut batch, Some(survive)) {
                 Ok(seq) => {

@@ -3,7 +3,7 @@
 //! The cache is memory that never moves while a map of it is out. Until somebody writes or maps, a file has no cache
 //! of its own and reads come from the durable bytes, which crashed disks share: so a crash copies only what changed.
 
-use std::sync::Arc;
+use std::{cell::RefCell, ops::Deref, sync::Arc};
 
 use super::{Random, Rot};
 use crate::{
@@ -126,7 +126,7 @@ impl Survival {
 #[derive(Debug, Default)]
 pub(super) struct Content {
     /// `None` while nobody wrote or mapped: then it equals `durable`.
-    cache: Option<Arc<Region>>,
+    cache: Option<Cache>,
     len: u64,
     durable: Arc<Vec<u8>>,
     dirty: Numbers,
@@ -222,6 +222,9 @@ impl Content {
         for sector in units(SECTOR, offset, len) {
             self.dirty.insert(sector);
             self.lost.remove(sector);
+        }
+        if let Some(cache) = &mut self.cache {
+            cache.touched = cache.touched.max(offset + len);
         }
         self.allocate_blocks(offset, len);
     }
@@ -369,8 +372,7 @@ impl Content {
         };
         if let Some(cache) = &self.cache {
             let fresh = reserved(self.len, reserve)?;
-            copy_pages(cache.bytes(0, self.len).unwrap_or_default(), &fresh);
-            copy.cache = Some(fresh);
+            copy.cache = Some(fresh.holding(cache.bytes(0, self.len).unwrap_or_default()));
         }
         Ok(copy)
     }
@@ -428,34 +430,94 @@ impl Content {
             old => {
                 let fresh = reserved(len, reserve)?;
                 match &old {
-                    Some(old) => copy_pages(old.bytes(0, self.len).unwrap_or_default(), &fresh),
-                    None => copy_pages(&self.durable, &fresh),
+                    Some(old) => fresh.holding(old.bytes(0, self.len).unwrap_or_default()),
+                    None => fresh.holding(&self.durable),
                 }
-                fresh
             }
         };
-        Ok(self.cache.insert(cache))
+        Ok(&self.cache.insert(cache).region)
+    }
+}
+
+/// The memory of one file's cache. Making it and faulting its pages in costs a history more than all its copying, so
+/// each thread keeps some for the next files.
+#[derive(Debug)]
+struct Cache {
+    region: Arc<Region>,
+    /// Behind this are zeros.
+    touched: u64,
+}
+
+/// Spare memory that a thread keeps, in pieces; larger ones go back to the system.
+const MOST_SPARES: usize = 64;
+const MOST_SPARE_BYTES: u64 = 4 << 20;
+
+thread_local! {
+    static SPARES: RefCell<Vec<Arc<Region>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Cache {
+    /// The same with these bytes at the beginning; pages of zeros stay uncommitted.
+    fn holding(mut self, bytes: &[u8]) -> Cache {
+        for (page, offset) in bytes.chunks(BLOCK as usize).zip((0u64..).step_by(BLOCK as usize)) {
+            if page.iter().any(|byte| *byte != 0) {
+                self.region.store(offset, page);
+                self.touched = offset + BLOCK;
+            }
+        }
+        self
+    }
+}
+
+impl Deref for Cache {
+    type Target = Arc<Region>;
+
+    fn deref(&self) -> &Arc<Region> {
+        &self.region
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        const ZEROS: &[u8] = &[0; 16 << 10];
+        if self.region.is_shared() || self.region.len() > MOST_SPARE_BYTES {
+            return;
+        }
+        let end = self.touched.next_multiple_of(BLOCK).min(self.region.len());
+        for at in (0..end).step_by(ZEROS.len()) {
+            let len = (end - at).min(ZEROS.len() as u64) as usize;
+            self.region.store(at, ZEROS.get(..len).unwrap_or(ZEROS));
+        }
+        // A thread that is at its end keeps nothing.
+        let _ = SPARES.try_with(|spares| {
+            let mut spares = spares.borrow_mut();
+            if spares.len() < MOST_SPARES {
+                spares.push(Arc::clone(&self.region));
+            }
+        });
     }
 }
 
 /// Whole pages of memory, so that the last sector of a file is whole too.
-fn reserved(len: u64, reserve: u64) -> Result<Arc<Region>> {
+fn reserved(len: u64, reserve: u64) -> Result<Cache> {
     let bytes = len
         .max(reserve)
         .checked_next_multiple_of(BLOCK)
         .and_then(|bytes| usize::try_from(bytes).ok());
-    let region = Region::anonymous(bytes.ok_or_else(|| Error::too_large("a simulated file"))?)?;
-    region.advise_small_pages();
-    Ok(region)
-}
-
-/// Pages of zeros stay uncommitted.
-fn copy_pages(bytes: &[u8], to: &Region) {
-    for (page, offset) in bytes.chunks(BLOCK as usize).zip((0u64..).step_by(BLOCK as usize)) {
-        if page.iter().any(|byte| *byte != 0) {
-            to.store(offset, page);
+    let bytes = bytes.ok_or_else(|| Error::too_large("a simulated file"))?;
+    let spare = SPARES.with_borrow_mut(|spares| {
+        let place = spares.iter().position(|spare| spare.len() == bytes as u64)?;
+        Some(spares.swap_remove(place))
+    });
+    let region = match spare {
+        Some(region) => region,
+        None => {
+            let region = Region::anonymous(bytes)?;
+            region.advise_small_pages();
+            region
         }
-    }
+    };
+    Ok(Cache { region, touched: 0 })
 }
 
 fn part(bytes: &[u8], offset: u64, len: u64) -> Option<&[u8]> {
