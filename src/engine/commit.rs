@@ -166,8 +166,7 @@ impl Engine {
         let (seq, assigned, wake_upkeep) = loop {
             let attempt = {
                 // Nothing that waits for upkeep happens while this is held, since upkeep may wait for it.
-                let _naming = (!draft.loose.is_empty() && !is_made(Defect::NamingNotLocked))
-                    .then(|| lock_shared(&self.naming));
+                let _naming = (!draft.loose.is_empty()).then(|| lock_shared(&self.naming));
                 self.check_loose(draft)?;
                 self.try_append(draft, large, payload_crc, frame_len, survive)?
             };

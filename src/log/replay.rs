@@ -70,8 +70,7 @@ struct Chain {
 impl Chain {
     fn goes_on_with(&self, header: &FrameHeader) -> bool {
         let skips = header.seq > self.expected && is_made(Defect::HoleSkipped);
-        let chained = header.previous_crc == self.previous_crc || is_made(Defect::FrameBeforeNotChecked);
-        (skips || header.seq == self.expected && chained)
+        (skips || header.seq == self.expected && header.previous_crc == self.previous_crc)
             && header.epoch >= self.epoch
             && header.epoch <= self.most_epoch
     }

@@ -70,8 +70,6 @@ pub enum Defect {
     DeletionsTakenForDurable,
     /// Streams are numbered anew after reopening.
     StreamIdsReused,
-    /// Replay goes on with a frame that names another one before it.
-    FrameBeforeNotChecked,
     /// A frame counts as whole when its header is.
     TornFrameAccepted,
     /// Replay goes on behind a commit that isn't there.
@@ -112,8 +110,6 @@ pub enum Defect {
     MergedPartNamesNotSynced,
     /// Closing answers OK without having made everything durable.
     CloseAnswersEarly,
-    /// A loose block may be named while it is judged dead.
-    NamingNotLocked,
     /// Upkeep that waited for a job which failed starts the same job again.
     PoisonLookedAtTooEarly,
 }
@@ -121,7 +117,7 @@ pub enum Defect {
 impl Defect {
     /// Each of them.
     #[cfg(any(test, feature = "simulation"))]
-    pub const ALL: [Defect; 54] = [
+    pub const ALL: [Defect; 52] = [
         Defect::EpochNotBumped,
         Defect::LeaderSyncsOnlyTheLog,
         Defect::LogNotSynced,
@@ -153,7 +149,6 @@ impl Defect {
         Defect::KeptLogNotSynced,
         Defect::DeletionsTakenForDurable,
         Defect::StreamIdsReused,
-        Defect::FrameBeforeNotChecked,
         Defect::TornFrameAccepted,
         Defect::HoleSkipped,
         Defect::DamageTakenForTornTail,
@@ -174,7 +169,6 @@ impl Defect {
         Defect::RewrittenNameNotSynced,
         Defect::MergedPartNamesNotSynced,
         Defect::CloseAnswersEarly,
-        Defect::NamingNotLocked,
         Defect::PoisonLookedAtTooEarly,
     ];
 }

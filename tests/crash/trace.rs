@@ -6,6 +6,8 @@ use super::commits::{mix, random};
 
 const ROUNDS: u64 = 6;
 const MOST_STEPS: u64 = 60;
+/// About as many as an import takes.
+const IMPORT_OPERATIONS: u64 = 110;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -94,18 +96,41 @@ impl Trace {
             memory_kib: draw.of(&[256, 256, 512]),
             retention_kib: draw.of(&[0, 0, 64, 200]),
             import,
-            rounds: (0..ROUNDS)
-                .map(|round| Round::drawn(&mut draw, round, import))
-                .collect(),
+            rounds: {
+                let mut volatile = false;
+                (0..ROUNDS)
+                    .map(|round| {
+                        // One after the other: what recovery left out must not come back.
+                        volatile = draw.one_in(if volatile { 2 } else { 4 });
+                        match import && draw.one_in(3) {
+                            true => Round::importing(&mut draw),
+                            false => Round::drawn(&mut draw, round, import, volatile),
+                        }
+                    })
+                    .collect()
+            },
         }
     }
 }
 
 impl Round {
-    fn drawn(draw: &mut Draw, round: u64, import: bool) -> Round {
+    /// An import, cut off somewhere.
+    fn importing(draw: &mut Draw) -> Round {
+        Round {
+            writeback: draw.of(&[None, Some(4)]),
+            fault: None,
+            log_method: 0,
+            check: 0,
+            steps: vec![Step::Import],
+            stop: Stop::InLastStep(1 + draw.below(IMPORT_OPERATIONS)),
+            kill: draw.one_in(4),
+            seed: random(&mut draw.0),
+        }
+    }
+
+    fn drawn(draw: &mut Draw, round: u64, import: bool, volatile: bool) -> Round {
         let within = [14, 40, 150, 600, 150, 600][usize::try_from(round % 6).unwrap_or(0)];
         // A few commits that nobody makes durable are what recovery has most to say about.
-        let volatile = draw.one_in(4);
         let count = 1 + draw.below(if volatile { 5 } else { MOST_STEPS });
         let mut steps: Vec<Step> = import.then_some(Step::Import).into_iter().collect();
         for _ in 0..count {
