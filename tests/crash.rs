@@ -14,6 +14,8 @@
     reason = "a test says what it saw, and why it can't go on"
 )]
 
+#[path = "crash/beside.rs"]
+mod beside;
 #[path = "crash/commits.rs"]
 mod commits;
 #[path = "crash/difference.rs"]

@@ -10,6 +10,8 @@
     reason = "a test says what it saw, and why it can't go on"
 )]
 
+#[path = "crash/beside.rs"]
+mod beside;
 #[path = "crash/commits.rs"]
 mod commits;
 #[path = "model/compare.rs"]
@@ -70,7 +72,55 @@ enum Test {
 }
 
 /// Where a defect was noticed before, so that it need not be looked for.
-const NOTICED: &[(Defect, Test, u64)] = &[];
+const NOTICED: &[(Defect, Test, u64)] = &[
+    (Defect::EpochNotBumped, Test::Crash, 1),
+    (Defect::LeaderSyncsOnlyTheLog, Test::Crash, 4),
+    (Defect::LogNotSynced, Test::Crash, 1),
+    (Defect::FailedSyncRetried, Test::Crash, 54),
+    (Defect::ReplayTakenForDurable, Test::Crash, 143),
+    (Defect::LargeBlocksNotRewritten, Test::Crash, 111),
+    (Defect::SegmentNotSynced, Test::Crash, 13),
+    (Defect::SegmentNameNotSynced, Test::Crash, 1),
+    (Defect::MarkBeforeSync, Test::Crash, 44),
+    (Defect::NothingCutOff, Test::Crash, 60),
+    (Defect::PositionOfNewestCommit, Test::Crash, 19),
+    (Defect::LogReleasedEarly, Test::Crash, 1),
+    (Defect::ManifestNotSynced, Test::Crash, 1),
+    (Defect::ManifestNameNotSynced, Test::Crash, 1),
+    (Defect::ManifestWrittenInPlace, Test::Crash, 11),
+    (Defect::DirectoriesNotSynced, Test::Crash, 181),
+    (Defect::ChunksNotSynced, Test::Crash, 8),
+    (Defect::ChunkNamesNotSynced, Test::Crash, 12),
+    (Defect::LargeChunkNamesNotSynced, Test::Crash, 6),
+    (Defect::PartsNotSynced, Test::Crash, 3),
+    (Defect::PartNamesNotSynced, Test::Crash, 3),
+    (Defect::PartsUnlinkedEarly, Test::Crash, 1),
+    (Defect::ChunkUnlinkedEarly, Test::Crash, 4),
+    (Defect::TombstonesDropped, Test::Model, 3),
+    (Defect::SnapshotsForgotten, Test::Crash, 4),
+    (Defect::SnapshotsForgottenByReclaim, Test::Crash, 4),
+    (Defect::LooseBlocksForgotten, Test::Crash, 4),
+    (Defect::RetainedLogForgotten, Test::Crash, 8),
+    (Defect::KeptLogNotSynced, Test::Crash, 6),
+    (Defect::DeletionsTakenForDurable, Test::Crash, 22),
+    (Defect::StreamIdsReused, Test::Crash, 1),
+    (Defect::TornFrameAccepted, Test::Crash, 3),
+    (Defect::HoleSkipped, Test::Crash, 1),
+    (Defect::DamageTakenForTornTail, Test::Rot, 11),
+    (Defect::HalfBatchReplayed, Test::Crash, 1),
+    (Defect::LargeBlocksNotCheckedAtReplay, Test::Crash, 2),
+    (Defect::PublishedEarly, Test::Crash, 170),
+    (Defect::LeaderClaimsMore, Test::Threads, 14),
+    (Defect::MarkClaimsMore, Test::Threads, 24),
+    (Defect::ReaderLocksIgnored, Test::Crash, 4),
+    (Defect::BackupManifestFirst, Test::Crash, 37),
+    (Defect::BackupNotSynced, Test::Crash, 3),
+    (Defect::ImportNotSynced, Test::Crash, 8),
+    (Defect::BlocksNotChecked, Test::Crash, 8),
+    (Defect::IndexPagesNotChecked, Test::Rot, 3),
+    (Defect::LargeWriteTooLong, Test::Threads, 5),
+    (Defect::PoisonLookedAtTooEarly, Test::Threads, 436),
+];
 
 fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic

@@ -117,6 +117,11 @@ impl Engine {
             staged.commit(&mut draft, Some(Survive::Process))?;
             records = records.saturating_add(1);
         }
+        // Closing is content with a log that has it all, where a full disk allows no more; what is moved over has to be
+        // in runs and chunks.
+        if !is_made(Defect::ImportNotCheckpointed) {
+            staged.checkpoint()?;
+        }
         staged.close()?;
         drop(staged);
         if records == 0 {

@@ -11,6 +11,8 @@ use super::commits::{stream_name, Model, Value};
 pub(crate) enum Difference {
     /// It answered, and the answer is wrong.
     Wrong(String),
+    /// It answered, and the answer lacks something, or has too much.
+    Missing(String),
     /// It did not answer.
     Failed(Error),
 }
@@ -25,6 +27,10 @@ type Compared = Result<(), Difference>;
 
 fn wrong(what: impl Into<String>) -> Compared {
     Err(Difference::Wrong(what.into()))
+}
+
+fn missing(what: impl Into<String>) -> Compared {
+    Err(Difference::Missing(what.into()))
 }
 
 fn same(what: &dyn Fn() -> String, expected: Option<Value>, found: &[u8]) -> Compared {
@@ -60,7 +66,7 @@ pub(crate) fn compare(
     Ok(())
 }
 
-/// The parts one by one, so that damage to one doesn't hide another: a wrong answer, or else the first error.
+/// The parts one by one, so that damage to one doesn't hide another: the worst of it.
 pub(crate) fn compare_all(store: &Store, model: &Model, known: &HashMap<u64, BlockAddress>) -> Compared {
     let mut outcomes = vec![
         pairs(store, None, model),
@@ -96,15 +102,13 @@ pub(crate) fn compare_all(store: &Store, model: &Model, known: &HashMap<u64, Blo
         }
     }
     outcomes.push(compare(store, None, model, known));
-    let mut failed = Ok(());
-    for outcome in outcomes {
-        match outcome {
-            Err(Difference::Wrong(what)) => return wrong(what),
-            Err(error) => failed = failed.and(Err(error)),
-            Ok(()) => {}
-        }
-    }
-    failed
+    let rank = |outcome: &Compared| match outcome {
+        Err(Difference::Wrong(_)) => 3,
+        Err(Difference::Missing(_)) => 2,
+        Err(Difference::Failed(_)) => 1,
+        Ok(()) => 0,
+    };
+    outcomes.into_iter().max_by_key(rank).unwrap_or(Ok(()))
 }
 
 fn pairs(store: &Store, at: Option<&Snapshot>, model: &Model) -> Compared {
@@ -116,7 +120,7 @@ fn pairs(store: &Store, at: Option<&Snapshot>, model: &Model) -> Compared {
         same(&what, model.pairs.get(found.key()).copied(), found.value())?;
     }
     if count != model.pairs.len() {
-        return wrong(format!("{count} pairs instead of {}", model.pairs.len()));
+        return missing(format!("{count} pairs instead of {}", model.pairs.len()));
     }
     Ok(())
 }
@@ -140,12 +144,12 @@ fn memories(store: &Store, at: Option<&Snapshot>, model: &Model) -> Compared {
             let one = Tags::of(&[tag])?;
             let mut by_tag = store.memory_find(at, &one, &none, &none, id)?;
             if !by_tag.next()? || by_tag.id() != id {
-                return wrong(format!("memory {id} is not found by its tag {tag}"));
+                return missing(format!("memory {id} is not found by its tag {tag}"));
             }
         }
     }
     if count != model.memories.len() {
-        return wrong(format!("{count} memories instead of {}", model.memories.len()));
+        return missing(format!("{count} memories instead of {}", model.memories.len()));
     }
     Ok(())
 }
@@ -185,14 +189,14 @@ fn streams(store: &Store, at: Option<&Snapshot>, model: &Model) -> Compared {
             )?;
         }
         if found != stream.records.len() {
-            return wrong(format!(
+            return missing(format!(
                 "stream {number} has {found} records instead of {}",
                 stream.records.len()
             ));
         }
     }
     if count != model.streams.len() {
-        return wrong(format!("{count} streams instead of {}", model.streams.len()));
+        return missing(format!("{count} streams instead of {}", model.streams.len()));
     }
     Ok(())
 }

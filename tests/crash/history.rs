@@ -10,19 +10,16 @@ use std::{
     time::Duration,
 };
 
-use sarsen::{
-    simulation::SimVfs, Batch, BlockAddress, Check, Error, KvIter, LogMethod, Options, Snapshot, Store,
-    Survive, View,
-};
+use sarsen::{simulation::SimVfs, Batch, BlockAddress, Check, Error, LogMethod, Options, Store, Survive};
 
 use super::{
-    commits::{ancestor, Action, Model, Script, IMPORTED},
+    commits::{ancestor, Action, Script, IMPORTED},
     difference::{compare, read_log, Difference},
     trace::{Round, Step, Stop, Trace},
 };
 
 pub(crate) const STORE: &str = "/store";
-const ANCESTOR: &str = "/ancestor";
+pub(crate) const ANCESTOR: &str = "/ancestor";
 
 /// What histories went through.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,37 +48,27 @@ impl Crashes {
     }
 }
 
-/// What was taken before upkeep and is looked at after it.
-struct Held {
-    snapshot: Snapshot,
-    model: Rc<Model>,
-    pairs: KvIter,
-    /// Pairs that the iterator had given.
-    given: usize,
-    number: Option<View>,
-}
-
 pub(crate) struct History {
-    trace: Trace,
-    round: usize,
-    disk: SimVfs,
-    script: Rc<RefCell<Script>>,
+    pub(super) trace: Trace,
+    pub(super) round: usize,
+    pub(super) disk: SimVfs,
+    pub(super) script: Rc<RefCell<Script>>,
     /// Newest commit that must survive power loss.
-    durable: u64,
+    pub(super) durable: u64,
     /// Newest commit that must survive the process.
-    acknowledged: u64,
+    pub(super) acknowledged: u64,
     /// An epoch and a seq together never name two commits.
-    written: BTreeSet<(u64, u64)>,
-    epochs: BTreeMap<u64, u64>,
+    pub(super) written: BTreeSet<(u64, u64)>,
+    pub(super) epochs: BTreeMap<u64, u64>,
     /// Where the blocks lie that commits gave to nobody.
-    known: HashMap<u64, BlockAddress>,
+    pub(super) known: HashMap<u64, BlockAddress>,
     /// Backups, the seq of each, and whether it was finished.
-    backups: Vec<(PathBuf, u64, bool)>,
-    faulty: bool,
-    met_fault: bool,
-    crashes: Crashes,
+    pub(super) backups: Vec<(PathBuf, u64, bool)>,
+    pub(super) faulty: bool,
+    pub(super) met_fault: bool,
+    pub(super) crashes: Crashes,
     /// The trace as it went so far.
-    done: Vec<Round>,
+    pub(super) done: Vec<Round>,
 }
 
 /// How a history came out.
@@ -180,12 +167,12 @@ impl History {
         Ok(())
     }
 
-    fn wrong<T>(&self, what: &str) -> Result<T, String> {
+    pub(super) fn wrong<T>(&self, what: &str) -> Result<T, String> {
         Err(format!("seed {}, round {}: {what}", self.trace.seed, self.round))
     }
 
     /// An error is no wonder once the power is gone, or where the disk fails; but never damage, or a defect.
-    fn excuse(&mut self, what: &str, error: &Error) -> Result<(), String> {
+    pub(super) fn excuse(&mut self, what: &str, error: &Error) -> Result<(), String> {
         let failed = matches!(
             error,
             Error::Io { .. } | Error::NoSpace { .. } | Error::Poisoned { .. }
@@ -200,10 +187,10 @@ impl History {
         self.wrong(&format!("{what}: {error}"))
     }
 
-    fn judge(&mut self, what: &str, compared: Result<(), Difference>) -> Result<(), String> {
+    pub(super) fn judge(&mut self, what: &str, compared: Result<(), Difference>) -> Result<(), String> {
         match compared {
             Ok(()) => Ok(()),
-            Err(Difference::Wrong(how)) => self.wrong(&format!("{what}: {how}")),
+            Err(Difference::Wrong(how) | Difference::Missing(how)) => self.wrong(&format!("{what}: {how}")),
             Err(Difference::Failed(error)) => self.excuse(what, &error),
         }
     }
@@ -282,7 +269,7 @@ impl History {
         Ok(())
     }
 
-    fn check_state(&mut self, store: &Store, when: &str) -> Result<(), String> {
+    pub(super) fn check_state(&mut self, store: &Store, when: &str) -> Result<(), String> {
         let found = store.last_seq();
         let Some(model) = self.script.borrow_mut().state(found) else {
             return self.wrong(&format!(
@@ -457,140 +444,6 @@ impl History {
             }
             Ok(_) => {}
             Err(error) => self.excuse("verifying", &error)?,
-        }
-        Ok(true)
-    }
-
-    /// Whole or not at all.
-    fn import(&mut self, store: &Store) -> sarsen::Result<bool> {
-        if store.last_seq() > 0 || !self.trace.import {
-            return Ok(false);
-        }
-        let records = store.import(Path::new(ANCESTOR))?;
-        assert_eq!(records, IMPORTED, "records of an import");
-        self.acknowledged = IMPORTED;
-        self.crashes.imports += 1;
-        Ok(true)
-    }
-
-    fn back_up(&mut self, store: &Store) -> sarsen::Result<()> {
-        let seq = store.last_seq();
-        let path = PathBuf::from(format!("/backup {} {}", self.round, self.disk.operations()));
-        self.backups.push((path.clone(), seq, false));
-        store.backup(None, &path)?;
-        self.crashes.backups += 1;
-        if let Some((_, _, finished)) = self.backups.last_mut() {
-            *finished = true;
-        }
-        Ok(())
-    }
-
-    /// A backup that was finished is the store as it was then, whatever happened since; one that was not is that, or
-    /// no store.
-    fn check_backups(&mut self) -> Result<(), String> {
-        self.faulty = false;
-        for (path, seq, finished) in std::mem::take(&mut self.backups) {
-            let options = Options {
-                background: false,
-                read_only: true,
-                ..Options::default()
-            };
-            match Store::open_on(&self.disk, &path, &options) {
-                Ok(copy) if copy.last_seq() == seq => {
-                    let model = self.script.borrow_mut().state(seq).unwrap_or_default();
-                    let compared = compare(&copy, None, &model, &self.known);
-                    self.judge("a backup", compared)?;
-                }
-                Ok(copy) => return self.wrong(&format!("a backup of {seq} has {}", copy.last_seq())),
-                Err(Error::NotAStore { .. }) if !finished => {}
-                Err(error) => return self.wrong(&format!("a backup (finished: {finished}): {error}")),
-            }
-        }
-        Ok(())
-    }
-
-    fn hold(&mut self, store: &Store, held: &mut Vec<Held>) -> Result<bool, String> {
-        let taken = (|| {
-            let snapshot = store.snapshot()?;
-            let model = self.script.borrow_mut().state(snapshot.seq()).unwrap_or_default();
-            let mut pairs = store.kv_scan(Some(&snapshot), b"", b"", false)?;
-            let mut given = 0;
-            while given < model.pairs.len() / 2 && pairs.next()? {
-                given += 1;
-            }
-            let number = store.kv_get(Some(&snapshot), b"number").ok();
-            Ok(Held {
-                snapshot,
-                model,
-                pairs,
-                given,
-                number,
-            })
-        })();
-        match taken {
-            Ok(taken) => held.push(taken),
-            Err(error) => self.excuse("holding", &error)?,
-        }
-        Ok(true)
-    }
-
-    fn peek(&mut self, reader: &mut Option<Store>, store: &Store) -> Result<bool, String> {
-        let options = Options {
-            read_only: true,
-            ..self.options(&self.done[self.round])
-        };
-        match Store::open_on(&self.disk, Path::new(STORE), &options) {
-            Ok(found) if found.last_seq() == store.last_seq() => {
-                self.check_state(&found, "a reader")?;
-                *reader = Some(found);
-            }
-            Ok(found) => {
-                let (read, newest) = (found.last_seq(), store.last_seq());
-                return self.wrong(&format!("a reader sees {read} beside a writer at {newest}"));
-            }
-            Err(error) => self.excuse("a reader opening", &error)?,
-        }
-        Ok(true)
-    }
-
-    /// Snapshots, iterators, views and the reader see what they saw.
-    fn look(&mut self, store: &Store, held: &mut Vec<Held>, reader: &Option<Store>) -> Result<bool, String> {
-        for mut taken in held.drain(..) {
-            let compared = compare(store, Some(&taken.snapshot), &taken.model, &HashMap::new());
-            self.judge("a snapshot", compared)?;
-            let rest = (|| {
-                while taken.pairs.next()? {
-                    let expected = taken.model.pairs.get(taken.pairs.key());
-                    if !expected.is_some_and(|value| value.is(taken.pairs.value())) {
-                        return Err(Difference::Wrong("an iterator gives something else".into()));
-                    }
-                    taken.given += 1;
-                }
-                if taken.given != taken.model.pairs.len() {
-                    return Err(Difference::Wrong("an iterator gives fewer or more pairs".into()));
-                }
-                Ok(())
-            })();
-            self.judge("an iterator", rest)?;
-            if let (Some(view), Some(value)) = (&taken.number, taken.model.pairs.get(&b"number"[..])) {
-                if !value.is(view.bytes()) {
-                    return self.wrong("a view's bytes changed");
-                }
-            }
-        }
-        if let Some(reader) = reader {
-            self.check_state(reader, "an old reader")?;
-            match reader.refresh() {
-                Ok(_) if self.disk.lost_power() => {}
-                Ok(seq) if seq == store.last_seq() => self.check_state(reader, "a refreshed reader")?,
-                Ok(seq) => {
-                    let newest = store.last_seq();
-                    return self.wrong(&format!(
-                        "a reader catches up to {seq}, the writer is at {newest}"
-                    ));
-                }
-                Err(error) => self.excuse("refreshing", &error)?,
-            }
         }
         Ok(true)
     }

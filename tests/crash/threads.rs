@@ -221,7 +221,7 @@ impl Threads {
         let found = store.last_seq();
         let (order, model) = match self.read_order(store) {
             Ok(read) => read,
-            Err(Difference::Wrong(what)) => return Err(what),
+            Err(Difference::Wrong(what) | Difference::Missing(what)) => return Err(what),
             Err(Difference::Failed(error)) if self.excused(&error) => return Ok(HashMap::new()),
             Err(Difference::Failed(error)) => return Err(format!("reading the order: {error}")),
         };
@@ -250,7 +250,9 @@ impl Threads {
         }
         self.known.retain(|told, _| order.contains(told));
         match compare(store, None, &model, &self.known) {
-            Err(Difference::Wrong(what)) => Err(format!("after commit {found}: {what}")),
+            Err(Difference::Wrong(what) | Difference::Missing(what)) => {
+                Err(format!("after commit {found}: {what}"))
+            }
             Err(Difference::Failed(error)) if !self.excused(&error) => {
                 Err(format!("after commit {found}: {error}"))
             }

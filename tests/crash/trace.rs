@@ -7,7 +7,7 @@ use super::commits::{mix, random};
 const ROUNDS: u64 = 6;
 const MOST_STEPS: u64 = 60;
 /// About as many as an import takes.
-const IMPORT_OPERATIONS: u64 = 110;
+const IMPORT_OPERATIONS: u64 = 180;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {

@@ -20,6 +20,7 @@
     )
 )]
 
+mod cache;
 mod content;
 mod crash;
 mod disk;
