@@ -23,6 +23,7 @@ pub use store::{
 pub mod simulation {
     pub use crate::vfs::{
         defect::{make, Defect},
-        sim::{Fault, FaultKind, Operation, SimVfs},
+        sim::{Fault, FaultKind, Operation, Rot, SimVfs},
+        turn::turns::{Entered, Turns},
     };
 }

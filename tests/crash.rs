@@ -3,7 +3,8 @@
 //! acknowledged at a level that survives it.
 //!
 //! SARSEN_SIM_CRASHES says how many power losses (2,000 by default), SARSEN_SIM_SEED where the seeds start. A failure names
-//! the seed, and `SARSEN_SIM_SEED=<seed> SARSEN_SIM_CRASHES=1` repeats it.
+//! the seed, and `SARSEN_SIM_SEED=<seed> SARSEN_SIM_CRASHES=1` repeats it; it also prints a short history that fails in
+//! the same way, which becomes a file in `tests/crash/traces`, to be played for ever after.
 
 #![cfg(feature = "simulation")]
 #![expect(
@@ -13,23 +14,40 @@
     reason = "a test says what it saw, and why it can't go on"
 )]
 
+#[path = "crash/beside.rs"]
+mod beside;
 #[path = "crash/commits.rs"]
 mod commits;
+#[path = "crash/difference.rs"]
+mod difference;
 #[path = "crash/history.rs"]
 mod history;
+#[path = "crash/rot.rs"]
+mod rot;
+#[path = "crash/shrink.rs"]
+mod shrink;
+#[path = "crash/text.rs"]
+mod text;
+#[path = "crash/threads.rs"]
+mod threads;
+#[path = "crash/trace.rs"]
+mod trace;
 
 use std::{
-    env,
-    panic::{catch_unwind, AssertUnwindSafe},
+    env, fs,
+    path::Path,
     sync::{
         atomic::{AtomicU64, Ordering},
         Mutex,
     },
+    time::Instant,
 };
 
-use commits::{models, Model};
-use history::{Crashes, History, MODELS};
+use history::{play, Crashes};
+use rot::{rot_once, Rotten};
 use sarsen::simulation::{make, Defect, SimVfs};
+use threads::play_threads;
+use trace::Trace;
 
 /// What is done to the engine or the disk on purpose, to see the checker fire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,15 +67,14 @@ fn disk_of(seed: u64, control: Control) -> SimVfs {
     disk
 }
 
-/// One disk through several crashes. `Err` says what is wrong.
-fn case(seed: u64, control: Control, all: &[Model]) -> Result<Crashes, String> {
-    let history = History::new(seed, disk_of(seed, control), all);
-    catch_unwind(AssertUnwindSafe(|| history.run())).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(format!("seed {seed}: {}", text.unwrap_or_default()))
+fn failure(trace: &Trace, control: Control) -> Option<(String, Trace)> {
+    play(trace, disk_of(trace.seed, control)).failure
+}
+
+/// A short history that fails, as text.
+fn short(trace: Trace, control: Control) -> Trace {
+    shrink::shrink(trace, &mut |candidate| {
+        failure(candidate, control).map(|(_, went)| went)
     })
 }
 
@@ -71,22 +88,22 @@ fn number_from(name: &str, otherwise: u64) -> u64 {
 #[test]
 fn whatever_a_crash_leaves_is_a_prefix_with_everything_acknowledged() {
     let wanted = number_from("SARSEN_SIM_CRASHES", 2_000);
-    let next_seed = AtomicU64::new(number_from("SARSEN_SIM_SEED", 1));
+    let first_seed = number_from("SARSEN_SIM_SEED", 1);
+    let next_seed = AtomicU64::new(first_seed);
+    let start = Instant::now();
     let total = Mutex::new((Crashes::default(), Vec::new()));
-    let all = models(MODELS);
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| loop {
-                let outcome = case(next_seed.fetch_add(1, Ordering::Relaxed), Control::None, &all);
+                let trace = Trace::drawn(next_seed.fetch_add(1, Ordering::Relaxed));
+                let outcome = play(&trace, disk_of(trace.seed, Control::None));
+                let failed = outcome.failure.map(|(what, went)| {
+                    let short = short(went, Control::None);
+                    format!("{what}\n{short}")
+                });
                 let mut total = total.lock().expect("no panic while it is held");
-                match outcome {
-                    Ok(crashes) => {
-                        total.0.power_losses += crashes.power_losses;
-                        total.0.kills += crashes.kills;
-                        total.0.faults += crashes.faults;
-                    }
-                    Err(what) => total.1.push(what),
-                }
+                total.0.add(&outcome.crashes);
+                total.1.extend(failed);
                 if total.0.power_losses >= wanted || total.1.len() > 3 {
                     return;
                 }
@@ -95,25 +112,135 @@ fn whatever_a_crash_leaves_is_a_prefix_with_everything_acknowledged() {
     });
     let (crashes, failures) = total.into_inner().expect("no panic while it was held");
     println!(
-        "{} simulated power losses and {} kills, {} rounds with a failing disk, {} failures",
+        "{} simulated power losses and {} kills, {} rounds with a failing disk; {} merges by upkeep, {} backups, {} imports; \
+         seeds {first_seed} to {}; {} failures, {} s",
         crashes.power_losses,
         crashes.kills,
         crashes.faults,
-        failures.len()
+        crashes.merges,
+        crashes.backups,
+        crashes.imports,
+        next_seed.load(Ordering::Relaxed) - 1,
+        failures.len(),
+        start.elapsed().as_secs()
     );
+    for failure in &failures {
+        println!("{failure}");
+    }
     assert!(
         failures.is_empty(),
-        "{failures:#?}\nagain with SARSEN_SIM_SEED=<seed> SARSEN_SIM_CRASHES=1"
+        "{} histories failed\nagain with SARSEN_SIM_SEED=<seed> SARSEN_SIM_CRASHES=1",
+        failures.len()
     );
 }
 
-/// A checker that can't fire proves nothing.
-fn fires(control: Control) {
-    let all = models(MODELS);
-    let fired = (1..400).find_map(|seed| case(seed, control, &all).err());
+#[test]
+fn rot_never_gives_a_wrong_byte_and_is_no_torn_tail() {
+    let first = number_from("SARSEN_SIM_SEED", 1);
+    let histories = number_from("SARSEN_SIM_ROT", 100);
+    let start = Instant::now();
+    let (mut rotten, mut failures) = (Rotten::default(), Vec::new());
+    for seed in first..first + histories {
+        match rot_once(&Trace::drawn(seed), disk_of(seed, Control::None)) {
+            Ok(more) => rotten.add(&more),
+            Err(what) => failures.push(format!("rot, seed {seed}: {what}")),
+        }
+        if failures.len() > 3 {
+            break;
+        }
+    }
+    println!(
+        "{histories} histories ended in rot, {} times: {} harmless, {} refused, {} noticed when read, {} torn ends; \
+         seeds {first} to {}; {} failures, {} s",
+        rotten.tried,
+        rotten.harmless,
+        rotten.refused,
+        rotten.noticed,
+        rotten.torn,
+        first + histories - 1,
+        failures.len(),
+        start.elapsed().as_secs()
+    );
+    assert!(
+        failures.is_empty(),
+        "{failures:#?}\nagain with SARSEN_SIM_SEED=<seed> SARSEN_SIM_ROT=1"
+    );
+    assert!(
+        histories < 50 || (rotten.refused > 20 && rotten.noticed > 20),
+        "the rot hit nothing: {rotten:?}"
+    );
+}
+
+#[test]
+fn threads_that_crash_leave_a_prefix_of_their_commits_in_order() {
+    let first = number_from("SARSEN_SIM_SEED", 1);
+    let histories = number_from("SARSEN_SIM_THREADS", 150);
+    let start = Instant::now();
+    let mut total = Crashes::default();
+    let mut failures = Vec::new();
+    for seed in first..first + histories {
+        match play_threads(seed, disk_of(seed, Control::None), None) {
+            Ok((crashes, _)) => total.add(&crashes),
+            Err(what) => failures.push(what),
+        }
+        if failures.len() > 3 {
+            break;
+        }
+    }
+    println!(
+        "{histories} histories of several threads: {} power losses, {} kills, {} hand-overs; seeds {first} to {}; {} failures, {} s",
+        total.power_losses,
+        total.kills,
+        total.hand_overs,
+        first + histories - 1,
+        failures.len(),
+        start.elapsed().as_secs()
+    );
+    assert!(
+        failures.is_empty(),
+        "{failures:#?}\nagain with SARSEN_SIM_SEED=<seed> SARSEN_SIM_THREADS=1"
+    );
+}
+
+#[test]
+fn a_history_of_several_threads_is_a_function_of_its_seed() {
+    let run = |seed| {
+        let disk = disk_of(seed, Control::None);
+        play_threads(seed, disk, None).map(|(crashes, digest)| (crashes.hand_overs, digest))
+    };
+    let mut digests = std::collections::BTreeSet::new();
+    for seed in 1..20 {
+        let first = run(seed).expect("a history without a defect");
+        assert!(first.0 > 20, "only {} hand-overs", first.0);
+        assert_eq!(Ok(first), run(seed), "seed {seed}");
+        digests.insert(first.1);
+    }
+    assert_eq!(digests.len(), 19, "seeds don't make a difference");
+}
+
+#[test]
+fn what_failed_once_does_not_fail_again() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/traces");
+    let mut played = 0;
+    for entry in fs::read_dir(&directory).expect("the traces can be listed") {
+        let path = entry.expect("the traces can be listed").path();
+        let text = fs::read_to_string(&path).expect("a trace can be read");
+        let trace = Trace::parse(&text).unwrap_or_else(|| panic!("{} is no trace", path.display()));
+        if let Some((what, _)) = failure(&trace, Control::None) {
+            panic!("{}: {what}", path.display());
+        }
+        played += 1;
+    }
+    assert!(played > 0, "no traces in {}", directory.display());
+}
+
+/// A checker that can't fire proves nothing. Gives the first history that fails.
+fn fires(control: Control) -> Trace {
+    let fired = (1..400).find_map(|seed| failure(&Trace::drawn(seed), control));
     make(None);
-    println!("{control:?}: {fired:?}");
-    assert!(fired.is_some(), "{control:?} went unnoticed");
+    let (what, went) = fired.unwrap_or_else(|| panic!("{control:?} went unnoticed"));
+    println!("{control:?}: {what}");
+    went
 }
 
 #[test]
@@ -129,4 +256,20 @@ fn an_epoch_used_twice_is_noticed() {
 #[test]
 fn syncing_only_the_log_is_noticed() {
     fires(Control::Mistake(Defect::LeaderSyncsOnlyTheLog));
+}
+
+#[test]
+fn a_failing_history_is_made_short_and_its_text_fails_again() {
+    let control = Control::Mistake(Defect::LeaderSyncsOnlyTheLog);
+    let went = fires(control);
+    let short = short(went, control);
+    let text = short.to_string();
+    println!("{text}");
+    let again = Trace::parse(&text).expect("what was printed can be read");
+    assert_eq!(again, short);
+    let failed = failure(&again, control);
+    make(None);
+    assert!(failed.is_some(), "the short history doesn't fail");
+    assert!(short.len() <= 15, "{} steps are left", short.len());
+    assert_eq!(failure(&again, Control::None).map(|(what, _)| what), None);
 }

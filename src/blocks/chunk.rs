@@ -23,7 +23,7 @@ use super::{
     chunk_file_name, first_offset, large_end,
     mapping::{Mapping, MappingGuard},
     moved::MovedTable,
-    writing::{lock, Writing},
+    writing::Writing,
     MAX_CHUNK_BYTES,
 };
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
         bytes::{to_u64, to_usize},
         manifest::ChunkMeta,
     },
-    vfs::{File, OpenMode, Vfs},
+    vfs::{lock, File, OpenMode, Vfs},
 };
 
 /// How chunks of a store are read.

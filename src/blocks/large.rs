@@ -15,7 +15,7 @@ use std::{
     },
 };
 
-use super::{first_offset, large_total_bytes, writing::lock, Chunk, ChunkOptions};
+use super::{first_offset, large_total_bytes, Chunk, ChunkOptions};
 use crate::{
     error::{Error, Result},
     format::{
@@ -24,7 +24,7 @@ use crate::{
         bytes::{to_u64, to_usize},
         MAX_VALUE_BYTES,
     },
-    vfs::{is_made, Defect, Vfs},
+    vfs::{is_made, lock, Defect, Vfs},
 };
 
 /// Data is written in whole units of this, the rest padded with zeros.
@@ -318,6 +318,9 @@ fn write_block(chunk: &Chunk, offset: u64, data: &[u8], total: u64) -> Result<Bl
         chunk.write(start.saturating_add(to_u64(whole.len())), &padded)?;
     }
     chunk.write(offset, &head)?;
+    if is_made(Defect::LargeWriteTooLong) {
+        chunk.write(offset.saturating_add(total), &[0; UNIT])?;
+    }
     chunk.set_len(offset.saturating_add(total));
     debug_assert_eq!(
         to_usize(total),

@@ -24,7 +24,7 @@ use crate::{
         manifest::ChunkMeta,
         BLOCK_PAGE_BYTES,
     },
-    vfs::{File, Vfs},
+    vfs::{is_made, Defect, File, Vfs},
 };
 
 /// Small blocks are collected to this length before they are written.
@@ -435,7 +435,11 @@ impl Output {
         if let Some(error) = &self.failed_sync {
             return Err(error.clone());
         }
-        if let Some(file) = &self.file {
+        if let Some(file) = self
+            .file
+            .as_ref()
+            .filter(|_| !is_made(Defect::RewrittenChunkNotSynced))
+        {
             file.sync()
                 .inspect_err(|error| self.failed_sync = Some(error.clone()))?;
         }

@@ -4,10 +4,13 @@
 //! closed while bytes written through it are unsynced: the kernel reports a write-back error once, to descriptors
 //! open at that time.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use crate::error::Error;
-use crate::{error::Result, format::bytes::to_u64, vfs::File};
+use crate::{
+    error::{Error, Result},
+    format::bytes::to_u64,
+    vfs::{lock, File},
+};
 
 #[derive(Debug, Default)]
 pub(super) struct Writing {
@@ -22,11 +25,6 @@ struct State {
     in_flight: u64,
     unsynced: u64,
     failed: Option<Error>,
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every state behind these locks is whole between two statements, so a panic elsewhere spoils none.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Writing {

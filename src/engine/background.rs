@@ -10,7 +10,10 @@ use std::{
 };
 
 use super::{lock, Engine};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    vfs::wait,
+};
 
 /// Of the thread, as debuggers show it.
 const NAME: &str = "sarsen";
@@ -63,10 +66,7 @@ impl Background {
                 phase.working = false;
                 self.changed.notify_all();
             }
-            phase = self
-                .changed
-                .wait(phase)
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            phase = wait(&self.changed, &self.phase, phase, None);
         }
     }
 
@@ -87,10 +87,7 @@ impl Background {
         self.wake();
         let mut phase = lock(&self.phase);
         while !phase.stop && (phase.working || self.announced.load(Ordering::Acquire)) && !done() {
-            phase = self
-                .changed
-                .wait(phase)
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            phase = wait(&self.changed, &self.phase, phase, None);
         }
     }
 

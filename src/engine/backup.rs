@@ -31,7 +31,7 @@ use crate::{
         record::{kind, RecordKey},
     },
     index::{BuildObserver, BuildRules, BuildStep, Builder, Entry},
-    vfs::OpenMode,
+    vfs::{is_made, Defect, OpenMode},
 };
 
 const COPY_BYTES: usize = 1 << 20;
@@ -103,6 +103,13 @@ impl Engine {
         drop(self.vfs.open(&path.join("LOCK"), OpenMode::CreateNew)?);
         drop(Readers::new(Arc::clone(&self.vfs), path, true)?);
 
+        if is_made(Defect::BackupManifestFirst) {
+            let mut manifest = empty_manifest([1; 16], self.chunk_bytes);
+            manifest.checkpoint_seq = seq;
+            manifest.first_log_seq = seq.saturating_add(1);
+            ManifestFile::new(Arc::clone(&self.vfs), path.to_path_buf(), manifest.clone())
+                .replace(manifest)?;
+        }
         let next_file = Arc::new(AtomicU64::new(1));
         let (parts, counts) = self.copy_index(&view, &path.join("index"), &next_file)?;
         let mut chunks = self.copy_chunks(&view, &path.join("blocks"))?;
@@ -290,7 +297,9 @@ impl Engine {
             to.write_at(at, piece)?;
             at = at.saturating_add(crate::format::bytes::to_u64(piece_len));
         }
-        to.sync()?;
+        if !is_made(Defect::BackupNotSynced) {
+            to.sync()?;
+        }
         Ok(meta)
     }
 }

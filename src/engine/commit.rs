@@ -27,6 +27,7 @@ use crate::{
         manifest::{Counts, LogPosition},
     },
     log::{Appender, FrameParts},
+    vfs::{is_made, lock_shared, Defect},
 };
 
 /// Everything under the append lock.
@@ -165,7 +166,7 @@ impl Engine {
         let (seq, assigned, wake_upkeep) = loop {
             let attempt = {
                 // Nothing that waits for upkeep happens while this is held, since upkeep may wait for it.
-                let _naming = (!draft.loose.is_empty()).then(|| self.naming.read());
+                let _naming = (!draft.loose.is_empty()).then(|| lock_shared(&self.naming));
                 self.check_loose(draft)?;
                 self.try_append(draft, large, payload_crc, frame_len, survive)?
             };
@@ -246,6 +247,9 @@ impl Engine {
         };
         let written = append.always_written
             || (survive == Survive::Power && self.options.log_method != LogMethod::Mapped);
+        if is_made(Defect::PublishedEarly) {
+            self.published.store(seq, Ordering::SeqCst);
+        }
         let appended = append.appender.append(&parts, written)?;
 
         // From here on the frame is in the log: the memtable has to follow, or the store is poisoned.

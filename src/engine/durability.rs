@@ -170,10 +170,14 @@ impl Engine {
         if let Some(last) = segments.last() {
             append.unsynced_segment = append.unsynced_segment.max(last.number());
         }
-        if self.published.load(Ordering::Acquire) == target {
+        let newest = self.published.load(Ordering::Acquire);
+        if newest == target || is_made(Defect::MarkClaimsMore) {
             let epoch = append.epoch;
             // Only evidence for a later recovery; the log is durable without it.
-            let _ = append.appender.put_mark(epoch, target, true);
+            let _ = append.appender.put_mark(epoch, newest, true);
+        }
+        if is_made(Defect::LeaderClaimsMore) {
+            return Ok(newest);
         }
         Ok(target)
     }

@@ -20,6 +20,7 @@ use crate::{
     error::{Error, Result},
     format::{block::BlockAddress, frame::Assigned},
     log::{TailFrame, TailReader, TailStart},
+    vfs::wait,
 };
 
 /// Wakes followers of this process.
@@ -54,18 +55,7 @@ impl Followers {
             if left == Some(Duration::ZERO) {
                 break;
             }
-            guard = match left {
-                Some(left) => {
-                    self.changed
-                        .wait_timeout(guard, left)
-                        .unwrap_or_else(std::sync::PoisonError::into_inner)
-                        .0
-                }
-                None => self
-                    .changed
-                    .wait(guard)
-                    .unwrap_or_else(std::sync::PoisonError::into_inner),
-            };
+            guard = wait(&self.changed, &self.lock, guard, left);
         }
         drop(guard);
         self.waiting.fetch_sub(1, Ordering::SeqCst);

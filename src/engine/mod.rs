@@ -34,7 +34,7 @@ use std::{
     path::PathBuf,
     sync::{
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
-        Arc, Mutex, MutexGuard, RwLock,
+        Arc, Mutex, RwLock,
     },
 };
 
@@ -56,7 +56,7 @@ use crate::{
     error::{Error, Result},
     format::{block::BlockAddress, manifest::Counts},
     log::{GroupSync, Supply},
-    vfs::{File, ForkSentinel, Region, Vfs},
+    vfs::{is_made, lock, Defect, File, ForkSentinel, Region, Vfs},
 };
 
 /// What a commit survives.
@@ -246,12 +246,6 @@ pub(crate) struct Engine {
     lock: Mutex<Option<Arc<dyn File>>>,
 }
 
-/// A lock that a panic elsewhere left poisoned is still a lock: what it guards is checked by the store's own
-/// poisoning, which every writer looks at.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 impl Engine {
     /// The state as it is now, held without counting. A seq to look at it with is to be read afterwards.
     pub(crate) fn state(&self) -> arc_swap::Guard<Arc<State>> {
@@ -339,6 +333,9 @@ impl Engine {
     fn kept_seqs(&self) -> Vec<u64> {
         let durable = self.group.durable();
         let mut seqs = self.snapshot_seqs();
+        if is_made(Defect::DeletionsTakenForDurable) {
+            return seqs;
+        }
         if let Err(place) = seqs.binary_search(&durable) {
             seqs.insert(place, durable);
         }

@@ -16,7 +16,7 @@ use crate::{
     error::Result,
     index::Part,
     log::{Segment, Supply},
-    vfs::{File, OpenMode, Vfs},
+    vfs::{is_made, Defect, File, OpenMode, Vfs},
 };
 
 pub(crate) const READERS_NAME: &str = "READERS";
@@ -88,7 +88,7 @@ impl Readers {
     /// Whether some foreign reader may still need what a generation below `generation` is made of.
     pub(crate) fn needed_below(&self, generation: u64) -> Result<bool> {
         match lock(&self.file).as_ref() {
-            Some(file) => file.is_locked_below(generation),
+            Some(file) => Ok(file.is_locked_below(generation)? && !is_made(Defect::ReaderLocksIgnored)),
             None => Ok(false),
         }
     }

@@ -1,7 +1,7 @@
 //! Space comes back by rewriting chunks: a new file under the same number holds the live blocks, and the old one
 //! goes once a durable manifest names the new one. An address never changes.
 
-use std::sync::{atomic::Ordering, Arc, PoisonError, RwLockWriteGuard};
+use std::sync::{atomic::Ordering, Arc, RwLockWriteGuard};
 
 use super::{
     liveness::Witnesses,
@@ -15,10 +15,10 @@ use crate::{
     blocks::{chunk_file_name, Chunk, RewriteStep, Rewriter},
     error::Result,
     format::manifest::ChunkMeta,
-    vfs::{is_made, Defect},
+    vfs::{is_made, lock_exclusively, Defect},
 };
 
-/// Dead bytes below this are left alone.
+/// Dead bytes below this are left alone; a sixteenth of a chunk where chunks are small.
 const LEAST_DEAD_BYTES: u64 = 4 << 20;
 
 /// On a full disk, less is worth a chunk's rewriting.
@@ -49,7 +49,7 @@ impl Reclaim {
                 whole.saturating_add(meta.len),
             )
         });
-        if dead < LEAST_DEAD_BYTES || dead < whole.saturating_sub(dead) / 3 {
+        if dead < engine.least_dead_bytes() || dead < whole.saturating_sub(dead) / 3 {
             return Ok(None);
         }
         let candidate = state
@@ -124,7 +124,9 @@ impl Reclaim {
         match outcome {
             RewriteStep::Working => Ok(ReclaimStep::Working),
             RewriteStep::Done { meta, chunk, .. } => {
-                engine.vfs.sync_directory(&engine.blocks_directory())?;
+                if !is_made(Defect::RewrittenNameNotSynced) {
+                    engine.vfs.sync_directory(&engine.blocks_directory())?;
+                }
                 self.switch(engine, Some((meta, chunk)))?;
                 Ok(ReclaimStep::Done)
             }
@@ -189,7 +191,7 @@ impl Reclaim {
 impl Engine {
     /// While this is held, no commit names a loose block.
     fn no_naming(&self) -> RwLockWriteGuard<'_, ()> {
-        self.naming.write().unwrap_or_else(PoisonError::into_inner)
+        lock_exclusively(&self.naming)
     }
 
     fn is_reclaimable(&self, state: &State, chunk: &Chunk) -> bool {
@@ -277,11 +279,15 @@ impl Engine {
         self.counters.deleted.load(Ordering::Relaxed) >= self.garbage_threshold.load(Ordering::Relaxed)
     }
 
+    fn least_dead_bytes(&self) -> u64 {
+        (self.chunk_bytes / 16).min(LEAST_DEAD_BYTES)
+    }
+
     /// A sixth of all entries, which tombstones and holds on blocks are among; but few deletions in a small store are left alone.
     pub(super) fn set_garbage_threshold(&self) {
         let entries = self.state.load().index_entries();
         let (live, dead) = self.block_bytes();
-        let least = if live.saturating_add(dead) >= LEAST_DEAD_BYTES {
+        let least = if live.saturating_add(dead) >= self.least_dead_bytes() {
             1
         } else {
             LEAST_DELETED

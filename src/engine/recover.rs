@@ -237,7 +237,10 @@ impl Replayed {
         let assigned = Assigned::decode(frame.assigned)
             .ok_or_else(|| bad("a frame's assigned section makes no sense"))?;
         let contents = Contents {
-            command_count: frame.header.command_count,
+            command_count: match is_made(Defect::HalfBatchReplayed) {
+                true => frame.header.command_count.div_ceil(2),
+                false => frame.header.command_count,
+            },
             commands: frame.commands,
             image_len: frame.header.image_len,
             assigned: &assigned,
@@ -318,6 +321,9 @@ impl Replayed {
 
 /// The first commit above the proven one with a large block that is not whole.
 fn first_broken_large(replayed: &Replayed, proven_seq: u64) -> Result<Option<u64>> {
+    if is_made(Defect::LargeBlocksNotCheckedAtReplay) {
+        return Ok(None);
+    }
     for (seq, address) in replayed.large.iter().filter(|(seq, _)| *seq > proven_seq) {
         let checked = match replayed.chunks.get(address.chunk) {
             Some(chunk) => chunk.check(address),

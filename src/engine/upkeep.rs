@@ -2,7 +2,7 @@
 //! All in small steps, run by the background thread, by the host through `maintain`, or by a commit that can't
 //! wait for either.
 
-use std::sync::atomic::Ordering;
+use std::sync::{atomic::Ordering, MutexGuard};
 
 use super::{
     checkpoint::Checkpoint,
@@ -11,7 +11,10 @@ use super::{
     reclaim::{Reclaim, ReclaimStep},
     Engine,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    vfs::{is_made, Defect},
+};
 
 /// A step writes or syncs about this much.
 pub(super) const STEP_BYTES: usize = 256 << 10;
@@ -66,7 +69,7 @@ impl Engine {
             self.large.sync_all().inspect_err(|error| self.poison(error))?;
             return Ok(true);
         }
-        let mut upkeep = lock(&self.upkeep);
+        let mut upkeep = self.lock_upkeep()?;
         if self.step_urgent(&mut upkeep)? {
             return Ok(true);
         }
@@ -89,6 +92,18 @@ impl Engine {
                 Ok(false)
             }
         }
+    }
+
+    /// Poison is looked at once the lock is ours: a job that failed while we waited for it may have put a manifest in
+    /// force, and the next attempt would write over the files that it names.
+    fn lock_upkeep(&self) -> Result<MutexGuard<'_, Upkeep>> {
+        let before = self.group.poisoned();
+        let upkeep = lock(&self.upkeep);
+        let poisoned = match is_made(Defect::PoisonLookedAtTooEarly) {
+            true => before,
+            false => self.group.poisoned(),
+        };
+        poisoned.map_or(Ok(upkeep), Err)
     }
 
     /// A segment ready before the current one is full.
@@ -222,10 +237,7 @@ impl Engine {
             return Ok(());
         };
         loop {
-            if let Some(error) = self.group.poisoned() {
-                return Err(error);
-            }
-            let mut upkeep = lock(&self.upkeep);
+            let mut upkeep = self.lock_upkeep()?;
             if frozen_seq().is_none_or(|seq| seq > last_seq) {
                 return Ok(());
             }
@@ -260,7 +272,7 @@ impl Engine {
         let under_way = lock(&self.upkeep).merge.as_ref().map(Merge::target);
         self.finish_merge(under_way)?;
         let everything = {
-            let mut upkeep = lock(&self.upkeep);
+            let mut upkeep = self.lock_upkeep()?;
             if upkeep.merge.is_none() {
                 upkeep.merge = Merge::plan(self, true)?;
             }
@@ -295,7 +307,7 @@ impl Engine {
     fn compact_step(&self, step: impl FnOnce(&Engine, &mut Upkeep) -> Result<bool>) -> Result<bool> {
         self.check_not_closing()?;
         self.check_writable()?;
-        let mut upkeep = lock(&self.upkeep);
+        let mut upkeep = self.lock_upkeep()?;
         self.step_urgent(&mut upkeep)?;
         step(self, &mut upkeep)
     }

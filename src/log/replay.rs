@@ -21,7 +21,7 @@ use crate::{
         frame::{Frame, FrameHeader, FrameSeed, HEADER_BYTES},
         manifest::LogPosition,
     },
-    vfs::{Region, Vfs},
+    vfs::{is_made, Defect, Region, Vfs},
 };
 
 /// What the manifest says.
@@ -69,8 +69,8 @@ struct Chain {
 
 impl Chain {
     fn goes_on_with(&self, header: &FrameHeader) -> bool {
-        header.seq == self.expected
-            && header.previous_crc == self.previous_crc
+        let skips = header.seq > self.expected && is_made(Defect::HoleSkipped);
+        (skips || header.seq == self.expected && header.previous_crc == self.previous_crc)
             && header.epoch >= self.epoch
             && header.epoch <= self.most_epoch
     }
@@ -121,7 +121,7 @@ pub(crate) fn replay(
             apply(&frame, segment, offset)?;
             claimed_seq = claimed_seq.max(frame.header.durable_seq);
             replayed_bytes = replayed_bytes.saturating_add(frame.frame_len());
-            chain.expected = chain.expected.saturating_add(1);
+            chain.expected = frame.header.seq.saturating_add(1);
             chain.previous_crc = frame.crc;
             chain.epoch = frame.header.epoch;
             position = LogPosition {
@@ -294,7 +294,7 @@ fn damage(
             behind.newest_seq.max(expected),
         );
     }
-    if claimed_seq >= expected {
+    if claimed_seq >= expected && !is_made(Defect::DamageTakenForTornTail) {
         return corrupt(
             format!("commit {expected} had been durable, but isn't there"),
             expected,

@@ -11,7 +11,7 @@ use std::{
     path::PathBuf,
     sync::{
         atomic::{AtomicU64, Ordering},
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, Weak,
     },
 };
 
@@ -23,7 +23,7 @@ use crate::{
         bytes::{to_u64, to_usize},
         frame::MARK_BYTES,
     },
-    vfs::{is_made, Defect, File, OpenMode, Vfs},
+    vfs::{is_made, lock, Defect, File, OpenMode, Vfs},
 };
 
 /// Of the first segment of an opening.
@@ -340,9 +340,4 @@ fn write_zeros(file: &dyn File, from: u64, to: u64, size: u64) -> Result<()> {
         at = at.saturating_add(to_u64(len));
     }
     Ok(())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A step that panicked has taken its work with it; what is left is whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -66,14 +66,60 @@ pub enum Defect {
     RetainedLogForgotten,
     /// Log that is kept for followers may have holes.
     KeptLogNotSynced,
+    /// Upkeep takes a deletion for final before it is durable.
+    DeletionsTakenForDurable,
     /// Streams are numbered anew after reopening.
     StreamIdsReused,
+    /// A frame counts as whole when its header is.
+    TornFrameAccepted,
+    /// Replay goes on behind a commit that isn't there.
+    HoleSkipped,
+    /// A durable commit that isn't there any more is taken for one that never was.
+    DamageTakenForTornTail,
+    /// Replay applies only half of a commit's commands.
+    HalfBatchReplayed,
+    /// Replay believes frames whose large blocks are not whole.
+    LargeBlocksNotCheckedAtReplay,
+    /// A commit is published before its frame is whole.
+    PublishedEarly,
+    /// The sync leader answers for commits that came while it synced.
+    LeaderClaimsMore,
+    /// The mark answers for them.
+    MarkClaimsMore,
+    /// Files go that a reader has a lock on.
+    ReaderLocksIgnored,
+    /// A backup's manifest is there before its files.
+    BackupManifestFirst,
+    /// A backup's chunks are not synced.
+    BackupNotSynced,
+    /// The manifest names imported files before they are there.
+    ImportManifestFirst,
+    /// Names of imported files are not synced.
+    ImportNotSynced,
+    /// An import takes over what its staged store had a checkpoint of, and says that it is all.
+    ImportNotCheckpointed,
+    /// Blocks are handed out whatever their check says.
+    BlocksNotChecked,
+    /// Index pages are read whatever their check says.
+    IndexPagesNotChecked,
+    /// A large block is written with zeros behind it, over its neighbour.
+    LargeWriteTooLong,
+    /// A rewritten chunk takes the place of the old one before its bytes are on disk.
+    RewrittenChunkNotSynced,
+    /// A rewritten chunk takes the place of the old one before its name is on disk.
+    RewrittenNameNotSynced,
+    /// Merged parts take the place of the old ones before their names are on disk.
+    MergedPartNamesNotSynced,
+    /// Closing answers OK without having made everything durable.
+    CloseAnswersEarly,
+    /// Upkeep that waited for a job which failed starts the same job again.
+    PoisonLookedAtTooEarly,
 }
 
 impl Defect {
     /// Each of them.
     #[cfg(any(test, feature = "simulation"))]
-    pub const ALL: [Defect; 30] = [
+    pub const ALL: [Defect; 53] = [
         Defect::EpochNotBumped,
         Defect::LeaderSyncsOnlyTheLog,
         Defect::LogNotSynced,
@@ -103,7 +149,30 @@ impl Defect {
         Defect::LooseBlocksForgotten,
         Defect::RetainedLogForgotten,
         Defect::KeptLogNotSynced,
+        Defect::DeletionsTakenForDurable,
         Defect::StreamIdsReused,
+        Defect::TornFrameAccepted,
+        Defect::HoleSkipped,
+        Defect::DamageTakenForTornTail,
+        Defect::HalfBatchReplayed,
+        Defect::LargeBlocksNotCheckedAtReplay,
+        Defect::PublishedEarly,
+        Defect::LeaderClaimsMore,
+        Defect::MarkClaimsMore,
+        Defect::ReaderLocksIgnored,
+        Defect::BackupManifestFirst,
+        Defect::BackupNotSynced,
+        Defect::ImportManifestFirst,
+        Defect::ImportNotSynced,
+        Defect::ImportNotCheckpointed,
+        Defect::BlocksNotChecked,
+        Defect::IndexPagesNotChecked,
+        Defect::LargeWriteTooLong,
+        Defect::RewrittenChunkNotSynced,
+        Defect::RewrittenNameNotSynced,
+        Defect::MergedPartNamesNotSynced,
+        Defect::CloseAnswersEarly,
+        Defect::PoisonLookedAtTooEarly,
     ];
 }
 

@@ -8,12 +8,14 @@ mod map;
 mod os;
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) mod sim;
+pub(crate) mod turn;
 
 use std::{ffi::OsString, fmt::Debug, io, path::Path, sync::Arc};
 
 pub(crate) use defect::{is_made, Defect};
 pub(crate) use map::{ForkSentinel, Region};
 pub(crate) use os::OsVfs;
+pub(crate) use turn::{lock, lock_exclusively, lock_shared, wait};
 
 use crate::error::{Error, Result};
 

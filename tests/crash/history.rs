@@ -2,103 +2,177 @@
 //! in between; and what must hold whenever the store is opened again.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    panic::{catch_unwind, AssertUnwindSafe},
     path::{Path, PathBuf},
+    rc::Rc,
     time::Duration,
 };
 
-use sarsen::{
-    simulation::{Fault, FaultKind, Operation, SimVfs},
-    Batch, BlockAddress, Error, Options, Store, Survive,
+use sarsen::{simulation::SimVfs, Batch, BlockAddress, Check, Error, LogMethod, Options, Store, Survive};
+
+use super::{
+    commits::{ancestor, Action, Script, IMPORTED},
+    difference::{compare, read_log, Difference},
+    trace::{Round, Step, Stop, Trace},
 };
 
-use super::commits::{commit, has_loose_block, random, read, read_log, Model};
+pub(crate) const STORE: &str = "/store";
+pub(crate) const ANCESTOR: &str = "/ancestor";
 
-/// As many commits as a history can come to.
-pub(crate) const MODELS: u64 = 400;
-const ROUNDS: usize = 6;
-const MOST_COMMITS: u64 = 60;
-
-/// What a history went through.
-#[derive(Debug, Clone, Copy, Default)]
+/// What histories went through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Crashes {
     pub(crate) power_losses: u64,
     pub(crate) kills: u64,
     /// Rounds in which an error was put down to a disk that fails.
     pub(crate) faults: u64,
+    /// Runs and chunks that upkeep made and let go by itself, to see that it is at work at all.
+    pub(crate) merges: u64,
+    pub(crate) backups: u64,
+    pub(crate) imports: u64,
+    /// Of threads, from one to another.
+    pub(crate) hand_overs: u64,
 }
 
-pub(crate) struct History<'a> {
-    seed: u64,
-    round: usize,
-    random: u64,
-    disk: SimVfs,
-    options: Options,
-    /// What the store holds after each commit.
-    all: &'a [Model],
+impl Crashes {
+    pub(crate) fn add(&mut self, more: &Crashes) {
+        self.power_losses += more.power_losses;
+        self.kills += more.kills;
+        self.faults += more.faults;
+        self.merges += more.merges;
+        self.backups += more.backups;
+        self.imports += more.imports;
+        self.hand_overs += more.hand_overs;
+    }
+}
+
+pub(crate) struct History {
+    pub(super) trace: Trace,
+    pub(super) round: usize,
+    pub(super) disk: SimVfs,
+    pub(super) script: Rc<RefCell<Script>>,
     /// Newest commit that must survive power loss.
-    durable: u64,
+    pub(super) durable: u64,
     /// Newest commit that must survive the process.
-    acknowledged: u64,
+    pub(super) acknowledged: u64,
     /// An epoch and a seq together never name two commits.
-    written: BTreeSet<(u64, u64)>,
-    epochs: BTreeMap<u64, u64>,
-    /// Something may fail in this round.
-    faulty: bool,
-    met_fault: bool,
-    crashes: Crashes,
+    pub(super) written: BTreeSet<(u64, u64)>,
+    pub(super) epochs: BTreeMap<u64, u64>,
+    /// Where the blocks lie that commits gave to nobody.
+    pub(super) known: HashMap<u64, BlockAddress>,
+    /// Backups, the seq of each, and whether it was finished.
+    pub(super) backups: Vec<(PathBuf, u64, bool)>,
+    pub(super) faulty: bool,
+    pub(super) met_fault: bool,
+    pub(super) crashes: Crashes,
+    /// The trace as it went so far.
+    pub(super) done: Vec<Round>,
 }
 
-impl<'a> History<'a> {
-    pub(crate) fn new(seed: u64, disk: SimVfs, all: &'a [Model]) -> History<'a> {
+/// How a history came out.
+pub(crate) struct Outcome {
+    pub(crate) crashes: Crashes,
+    /// What is wrong, and the trace up to there.
+    pub(crate) failure: Option<(String, Trace)>,
+    pub(crate) history: History,
+}
+
+/// Plays the trace.
+pub(crate) fn play(trace: &Trace, disk: SimVfs) -> Outcome {
+    let mut history = History::new(trace, disk);
+    let outcome = catch_unwind(AssertUnwindSafe(|| history.run())).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        history.wrong(&text.unwrap_or_default())
+    });
+    let went = Trace {
+        rounds: history.done.clone(),
+        ..trace.clone()
+    };
+    Outcome {
+        crashes: history.crashes,
+        failure: outcome.err().map(|what| (what, went)),
+        history,
+    }
+}
+
+impl History {
+    fn new(trace: &Trace, disk: SimVfs) -> History {
+        if trace.import {
+            let (wal, chunk) = ancestor();
+            disk.put(&Path::new(ANCESTOR).join("state.wal"), &wal);
+            disk.put(&Path::new(ANCESTOR).join("blocks/chunk_0000.bin"), &chunk);
+        }
         History {
-            seed,
+            trace: trace.clone(),
             round: 0,
-            random: seed.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1,
             disk,
-            options: Options {
-                memory_bytes: 256 << 10,
-                chunk_bytes: 256 << 10,
-                background: false,
-                log_retention_bytes: if seed.is_multiple_of(3) { 200_000 } else { 0 },
-                ..Options::default()
-            },
-            all,
+            script: Script::shared(trace.seed, trace.import),
             durable: 0,
             acknowledged: 0,
             written: BTreeSet::new(),
             epochs: BTreeMap::new(),
+            known: HashMap::new(),
+            backups: Vec::new(),
             faulty: false,
             met_fault: false,
             crashes: Crashes::default(),
+            done: Vec::new(),
+        }
+    }
+
+    pub(crate) fn disk(&self) -> &SimVfs {
+        &self.disk
+    }
+
+    pub(crate) fn known(&self) -> &HashMap<u64, BlockAddress> {
+        &self.known
+    }
+
+    pub(crate) fn script(&self) -> &Rc<RefCell<Script>> {
+        &self.script
+    }
+
+    pub(crate) fn options(&self, round: &Round) -> Options {
+        Options {
+            memory_bytes: self.trace.memory_kib << 10,
+            chunk_bytes: self.trace.chunk_kib << 10,
+            background: false,
+            log_retention_bytes: self.trace.retention_kib << 10,
+            log_method: [LogMethod::Auto, LogMethod::Mapped, LogMethod::Written][round.log_method],
+            check: [Check::FirstTouch, Check::EveryRead][round.check],
+            mapped_bytes: if round.log_method == 1 { 1 << 20 } else { 0 },
+            ..Options::default()
         }
     }
 
     /// `Err` says what is wrong.
-    pub(crate) fn run(mut self) -> Result<Crashes, String> {
-        for round in 0..ROUNDS {
-            self.round = round;
+    fn run(&mut self) -> Result<(), String> {
+        let rounds = std::mem::take(&mut self.trace.rounds);
+        for (number, round) in rounds.iter().enumerate() {
+            self.round = number;
             self.met_fault = false;
-            self.go_round()?;
+            self.done.push(Round {
+                steps: Vec::new(),
+                stop: Stop::AtTheEnd,
+                ..round.clone()
+            });
+            self.go_round(round)?;
             self.crashes.faults += u64::from(self.met_fault);
         }
-        Ok(self.crashes)
+        Ok(())
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
-        random(&mut self.random) % bound
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-
-    fn wrong<T>(&self, what: &str) -> Result<T, String> {
-        Err(format!("seed {}, round {}: {what}", self.seed, self.round))
+    pub(super) fn wrong<T>(&self, what: &str) -> Result<T, String> {
+        Err(format!("seed {}, round {}: {what}", self.trace.seed, self.round))
     }
 
     /// An error is no wonder once the power is gone, or where the disk fails; but never damage, or a defect.
-    fn excuse(&mut self, what: &str, error: &Error) -> Result<(), String> {
+    pub(super) fn excuse(&mut self, what: &str, error: &Error) -> Result<(), String> {
         let failed = matches!(
             error,
             Error::Io { .. } | Error::NoSpace { .. } | Error::Poisoned { .. }
@@ -113,89 +187,70 @@ impl<'a> History<'a> {
         self.wrong(&format!("{what}: {error}"))
     }
 
-    fn go_round(&mut self) -> Result<(), String> {
-        let write_back = [None, Some(40), Some(4)][self.round_choice(3)];
-        self.disk.set_writeback(write_back);
-        let within = [14, 40, 150, 600, 150, 600][self.round % 6];
-        let stop = self.disk.operations() + 1 + self.below(within);
-        self.disk.crash_at(stop);
-        self.faulty = self.one_in(3);
-        if self.faulty {
-            let fault = self.draw_fault();
-            self.disk.fail(fault);
+    pub(super) fn judge(&mut self, what: &str, compared: Result<(), Difference>) -> Result<(), String> {
+        match compared {
+            Ok(()) => Ok(()),
+            Err(Difference::Wrong(how) | Difference::Missing(how)) => self.wrong(&format!("{what}: {how}")),
+            Err(Difference::Failed(error)) => self.excuse(what, &error),
         }
-        let next = match Store::open_on(&self.disk, Path::new("/store"), &self.options) {
+    }
+
+    fn go_round(&mut self, round: &Round) -> Result<(), String> {
+        self.disk.set_writeback(round.writeback);
+        let start = self.disk.operations();
+        match round.stop {
+            Stop::Operation(operation) => self.disk.crash_at(start + operation),
+            Stop::InLastStep(operation) if round.steps.is_empty() => self.disk.crash_at(start + operation),
+            _ => {}
+        }
+        self.faulty = round.fault.is_some();
+        if let Some(fault) = &round.fault {
+            self.disk.fail(fault.clone());
+        }
+        let next = match Store::open_on(&self.disk, Path::new(STORE), &self.options(round)) {
             Ok(store) => {
+                self.note_stop(start);
                 self.check(&store)?;
-                self.write(&store)?;
-                if !self.disk.lost_power() && self.one_in(3) {
-                    let newest = store.last_seq();
-                    match store.close() {
-                        Ok(()) => self.durable = self.durable.max(newest),
-                        Err(error) => self.excuse("closing", &error)?,
-                    }
-                }
+                self.look_at_log(&store)?;
+                self.write(round, &store)?;
                 // Taken before the store goes, which may write once more.
-                self.crash()
+                self.crash(round)
             }
             Err(error) => {
+                self.note_stop(start);
                 self.excuse("opening", &error)?;
-                self.crash()
+                self.crash(round)
             }
         };
         self.disk = next;
-        self.disk.clear_faults();
-        Ok(())
+        self.check_backups()
     }
 
-    fn round_choice(&mut self, among: u64) -> usize {
-        usize::try_from(self.below(among)).unwrap_or(0)
-    }
-
-    fn draw_fault(&mut self) -> Fault {
-        const OPERATIONS: [Operation; 12] = [
-            Operation::Open,
-            Operation::Read,
-            Operation::Map,
-            Operation::Create,
-            Operation::Write,
-            Operation::Write,
-            Operation::Sync,
-            Operation::Sync,
-            Operation::Rename,
-            Operation::Unlink,
-            Operation::Allocate,
-            Operation::SyncDirectory,
-        ];
-        const KINDS: [FaultKind; 4] = [
-            FaultKind::Io,
-            FaultKind::NoSpace,
-            FaultKind::Interrupted,
-            FaultKind::ShortWrite,
-        ];
-        let operation = OPERATIONS[self.round_choice(12)];
-        let kind = KINDS[self.round_choice(4)];
-        let reach = [4, 20, 100][self.round_choice(3)];
-        let mut fault = Fault::new(operation, 1 + self.below(reach), kind);
-        if self.one_in(3) {
-            fault = fault.within(["log", "blocks", "index"][self.round_choice(3)]);
+    /// The trace as it went says in which step the power was lost.
+    fn note_stop(&mut self, start: u64) {
+        if !self.disk.lost_power() {
+            return;
         }
-        if self.one_in(4) {
-            fault = fault.forever();
+        let within = self.disk.operations() + 1 - start;
+        if let Some(done) = self.done.last_mut() {
+            if done.stop == Stop::AtTheEnd {
+                done.stop = Stop::InLastStep(within);
+            }
         }
-        fault
     }
 
     /// Power lost, or the process killed: the disk as the next opening finds it.
-    fn crash(&mut self) -> SimVfs {
-        if self.one_in(4) {
+    fn crash(&mut self, round: &Round) -> SimVfs {
+        let next = if round.kill {
             self.crashes.kills += 1;
-            return self.disk.restart();
-        }
-        self.crashes.power_losses += 1;
-        self.acknowledged = self.durable;
-        let seed = random(&mut self.random);
-        self.disk.crash(seed)
+            self.disk.restart()
+        } else {
+            self.crashes.power_losses += 1;
+            self.acknowledged = self.durable;
+            self.disk.crash(round.seed)
+        };
+        next.clear_faults();
+        next
     }
 
     /// What opening found is exactly what some commit left, with all that was acknowledged.
@@ -206,32 +261,27 @@ impl<'a> History<'a> {
             return self.wrong(&format!("commit {due} was acknowledged, {found} is newest"));
         }
         self.acknowledged = found;
-        match read(store) {
-            Ok(model) => {
-                let expected = usize::try_from(found).ok().and_then(|found| self.all.get(found));
-                if expected != Some(&model) {
-                    return self.wrong(&format!("not the state after commit {found}"));
-                }
-            }
-            Err(error) => self.excuse("reading", &error)?,
-        }
+        self.known.retain(|seq, _| *seq <= found);
+        self.check_state(store, "after opening")?;
         if store.recovery().proven_seq > found {
             return self.wrong("proven beyond the newest commit");
-        }
-        if self.one_in(4) {
-            match store.verify() {
-                Ok(findings) if !findings.is_empty() && !self.faulty => {
-                    return self.wrong(&format!("verify found {findings:?}"));
-                }
-                Ok(_) => {}
-                Err(error) => self.excuse("verifying", &error)?,
-            }
         }
         Ok(())
     }
 
-    /// The log as a follower reads it; gives the loose block of the newest commit, where it is told.
-    fn check_log(&mut self, store: &Store) -> Result<Option<BlockAddress>, String> {
+    pub(super) fn check_state(&mut self, store: &Store, when: &str) -> Result<(), String> {
+        let found = store.last_seq();
+        let Some(model) = self.script.borrow_mut().state(found) else {
+            return self.wrong(&format!(
+                "{when}: commit {found} is the newest, which is part of an import"
+            ));
+        };
+        let compared = compare(store, None, &model, &self.known);
+        self.judge(&format!("{when}, commit {found}"), compared)
+    }
+
+    /// The log as a follower reads it.
+    fn look_at_log(&mut self, store: &Store) -> Result<(), String> {
         let found = store.last_seq();
         let first = store.log_first_seq();
         self.epochs.retain(|seq, _| *seq <= found);
@@ -248,83 +298,138 @@ impl<'a> History<'a> {
         if let Some(wrong) = wrong {
             return self.wrong(&format!("in the log is {wrong:?}"));
         }
-        Ok(log.last().and_then(|(_, _, loose)| *loose))
-    }
-
-    /// Commits and upkeep until the power is cut, or for a while.
-    fn write(&mut self, store: &Store) -> Result<(), String> {
-        let mut loose = self.check_log(store)?;
-        let mut epoch = None;
-        let mut number = store.last_seq();
-        let last = (number + MOST_COMMITS).min(self.all.len() as u64 - 3);
-        let mut refused = 0;
-        while number < last && refused < 5 {
-            let mut batch = Batch::new();
-            commit(number + 1, &mut batch, &mut Model::default(), loose);
-            let commands = batch.count();
-            let survive = if self.one_in(3) {
-                Survive::Power
-            } else {
-                Survive::Process
-            };
-            match store.commit(&mut batch, Some(survive)) {
-                Ok(seq) if seq == number + 1 => {}
-                Ok(seq) => return self.wrong(&format!("commit {} got seq {seq}", number + 1)),
-                Err(error) => {
-                    self.excuse("committing", &error)?;
-                    if !matches!(error, Error::NoSpace { .. }) || self.disk.lost_power() {
-                        return Ok(());
-                    }
-                    if store.last_seq() != number {
-                        return self.wrong("a commit that was refused for want of space is there");
-                    }
-                    refused += 1;
-                    continue;
+        for (seq, _, block) in log {
+            if let Some(block) = block {
+                if self.known.insert(seq, block).is_some_and(|known| known != block) {
+                    return self.wrong(&format!("the block of commit {seq} lies elsewhere"));
                 }
-            }
-            number += 1;
-            self.acknowledged = number;
-            if survive == Survive::Power {
-                self.durable = number;
-            }
-            loose = if has_loose_block(number) {
-                batch.result(commands - 1).ok().and_then(|(_, block)| block)
-            } else {
-                None
-            };
-            if epoch.is_none() {
-                epoch = read_log(store, number)
-                    .ok()
-                    .and_then(|log| log.first().map(|(_, epoch, _)| *epoch));
-            }
-            if let Some(epoch) = epoch {
-                if !self.written.insert((epoch, number)) {
-                    return self.wrong(&format!("commit {number} of epoch {epoch} was made twice"));
-                }
-                self.epochs.insert(number, epoch);
-            }
-            if !self.tend(store, number)? {
-                return Ok(());
             }
         }
         Ok(())
     }
 
-    /// Now and then something besides commits; false once the round is over.
-    fn tend(&mut self, store: &Store, number: u64) -> Result<bool, String> {
-        let done = match self.below(14) {
-            0 => store.checkpoint().map(|()| true),
-            1 | 12 | 13 => store.maintain(Duration::ZERO).map(|_| false),
-            2 => store.sync().map(|()| true),
-            3 if number.is_multiple_of(3) => store.compact().map(|()| true),
-            4 if number.is_multiple_of(5) => self.back_up(store).map(|()| false),
+    /// The steps of a round, until the power is cut.
+    fn write(&mut self, round: &Round, store: &Store) -> Result<(), String> {
+        let mut held = Vec::new();
+        let mut reader = None;
+        let mut epoch = None;
+        for (place, step) in round.steps.iter().enumerate() {
+            if self.disk.lost_power() {
+                return Ok(());
+            }
+            let start = self.disk.operations();
+            match round.stop {
+                Stop::InLastStep(operation) if place + 1 == round.steps.len() => {
+                    self.disk.crash_at(start + operation);
+                }
+                _ => {}
+            }
+            if let Some(done) = self.done.last_mut() {
+                done.steps.push(*step);
+            }
+            let goes_on = match step {
+                Step::Commit { power } => self.commit(store, *power, &mut epoch),
+                Step::Hold => self.hold(store, &mut held),
+                Step::Peek => self.peek(&mut reader, store),
+                Step::Look => self.look(store, &mut held, &reader),
+                Step::Close => {
+                    held.clear();
+                    self.close(store).map(|()| false)
+                }
+                upkeep => self.tend(store, *upkeep),
+            }?;
+            self.note_stop(start);
+            if !goes_on {
+                return Ok(());
+            }
+        }
+        self.look(store, &mut held, &reader)?;
+        self.crashes.merges += store.stats().map_or(0, |stats| stats.compactions);
+        Ok(())
+    }
+
+    fn close(&mut self, store: &Store) -> Result<(), String> {
+        let newest = store.last_seq();
+        match store.close() {
+            Ok(()) => self.durable = self.durable.max(newest),
+            Err(error) => self.excuse("closing", &error)?,
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, store: &Store, power: bool, epoch: &mut Option<u64>) -> Result<bool, String> {
+        let seq = store.last_seq() + 1;
+        if self.trace.import && seq <= IMPORTED {
+            return Ok(true);
+        }
+        let Some(before) = self.script.borrow_mut().state(seq - 1) else {
+            return self.wrong(&format!("commit {} has no state", seq - 1));
+        };
+        let actions = self.script.borrow_mut().actions(seq);
+        let mut batch = Batch::new();
+        let mut block = None;
+        for action in &actions {
+            if matches!(action, Action::Block(_)) {
+                block = Some(batch.count());
+            }
+            if let Err(error) = action.put(&before, &self.known, &mut batch) {
+                return self.wrong(&format!("{action:?}: {error}"));
+            }
+        }
+        let survive = if power { Survive::Power } else { Survive::Process };
+        match store.commit(&mut batch, Some(survive)) {
+            Ok(got) if got == seq => {}
+            Ok(got) => return self.wrong(&format!("commit {seq} got seq {got}")),
+            Err(error) => {
+                self.excuse("committing", &error)?;
+                if !matches!(error, Error::NoSpace { .. }) || self.disk.lost_power() {
+                    return Ok(false);
+                }
+                if store.last_seq() != seq - 1 {
+                    return self.wrong("a commit that was refused for want of space is there");
+                }
+                return Ok(true);
+            }
+        }
+        self.acknowledged = seq;
+        if power {
+            self.durable = seq;
+        }
+        if let Some((_, Some(address))) = block.and_then(|command| batch.result(command).ok()) {
+            self.known.insert(seq, address);
+        }
+        if epoch.is_none() {
+            *epoch = read_log(store, seq)
+                .ok()
+                .and_then(|log| log.first().map(|(_, epoch, _)| *epoch));
+        }
+        if let Some(epoch) = *epoch {
+            if !self.written.insert((epoch, seq)) {
+                return self.wrong(&format!("commit {seq} of epoch {epoch} was made twice"));
+            }
+            self.epochs.insert(seq, epoch);
+        }
+        Ok(true)
+    }
+
+    /// False once the round is over.
+    fn tend(&mut self, store: &Store, step: Step) -> Result<bool, String> {
+        let number = store.last_seq();
+        let done = match step {
+            Step::Checkpoint => store.checkpoint().map(|()| true),
+            Step::Maintain(steps) => maintain(store, steps).map(|()| false),
+            Step::Sync => store.sync().map(|()| true),
+            Step::Compact => store.compact().map(|()| true),
+            Step::Backup => self.back_up(store).map(|()| false),
+            Step::Import => self.import(store),
+            Step::Verify => return self.verify(store),
             _ => Ok(false),
         };
         match done {
-            Ok(true) => self.durable = self.durable.max(number),
+            Ok(true) => self.durable = self.durable.max(store.last_seq()),
             Ok(false) => {}
             Err(error) => {
-                self.excuse("upkeep", &error)?;
+                self.excuse(&format!("{step:?}"), &error)?;
                 return Ok(matches!(error, Error::NoSpace { .. }) && !self.disk.lost_power());
             }
         }
@@ -332,23 +437,23 @@ impl<'a> History<'a> {
         Ok(true)
     }
 
-    /// A backup that was finished is the store as it was then.
-    fn back_up(&self, store: &Store) -> sarsen::Result<()> {
-        let seq = store.last_seq();
-        let path = PathBuf::from(format!("/backup {} {seq}", self.round));
-        store.backup(None, &path)?;
-        let options = Options {
-            background: false,
-            read_only: true,
-            ..Options::default()
-        };
-        let copy = Store::open_on(&self.disk, &path, &options)?;
-        assert_eq!(copy.last_seq(), seq, "a backup has another seq");
-        let found = read(&copy)?;
-        assert!(
-            usize::try_from(seq).is_ok_and(|seq| self.all.get(seq) == Some(&found)),
-            "a backup is not the store as it was at commit {seq}"
-        );
-        copy.close()
+    fn verify(&mut self, store: &Store) -> Result<bool, String> {
+        match store.verify() {
+            Ok(findings) if !findings.is_empty() && !self.faulty && !self.disk.lost_power() => {
+                return self.wrong(&format!("verify found {findings:?}"));
+            }
+            Ok(_) => {}
+            Err(error) => self.excuse("verifying", &error)?,
+        }
+        Ok(true)
     }
+}
+
+fn maintain(store: &Store, steps: u64) -> sarsen::Result<()> {
+    for _ in 0..steps {
+        if !store.maintain(Duration::ZERO)? {
+            break;
+        }
+    }
+    Ok(())
 }

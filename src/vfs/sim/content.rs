@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use super::Random;
+use super::{
+    cache::{reserved, Cache},
+    Random, Rot,
+};
 use crate::{
     error::{Error, Result},
     vfs::Region,
@@ -126,7 +129,7 @@ impl Survival {
 #[derive(Debug, Default)]
 pub(super) struct Content {
     /// `None` while nobody wrote or mapped: then it equals `durable`.
-    cache: Option<Arc<Region>>,
+    cache: Option<Cache>,
     len: u64,
     durable: Arc<Vec<u8>>,
     dirty: Numbers,
@@ -138,6 +141,38 @@ pub(super) struct Content {
 }
 
 impl Content {
+    pub(super) fn durable_bytes(bytes: &[u8]) -> Content {
+        let mut content = Content {
+            len: bytes.len() as u64,
+            durable: Arc::new(bytes.to_vec()),
+            ..Content::default()
+        };
+        content.allocate_blocks(0, content.len);
+        content
+    }
+
+    /// Only what no cache lies over.
+    pub(super) fn rot(&mut self, offset: u64, rot: Rot) -> bool {
+        if self.cache.is_some() {
+            return false;
+        }
+        let bytes = Arc::make_mut(&mut self.durable);
+        let range = match rot {
+            Rot::Bits(_) => offset..offset.saturating_add(1),
+            Rot::Zeros => offset / SECTOR * SECTOR..(offset / SECTOR + 1) * SECTOR,
+        };
+        let end = (range.end as usize).min(bytes.len());
+        let Some(hit) = bytes.get_mut(range.start as usize..end) else {
+            return false;
+        };
+        let before = hit.to_vec();
+        hit.iter_mut().for_each(|byte| match rot {
+            Rot::Bits(bits) => *byte ^= bits,
+            Rot::Zeros => *byte = 0,
+        });
+        before != hit
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.len
     }
@@ -190,6 +225,9 @@ impl Content {
         for sector in units(SECTOR, offset, len) {
             self.dirty.insert(sector);
             self.lost.remove(sector);
+        }
+        if let Some(cache) = &mut self.cache {
+            cache.touched_to(offset + len);
         }
         self.allocate_blocks(offset, len);
     }
@@ -337,8 +375,7 @@ impl Content {
         };
         if let Some(cache) = &self.cache {
             let fresh = reserved(self.len, reserve)?;
-            copy_pages(cache.bytes(0, self.len).unwrap_or_default(), &fresh);
-            copy.cache = Some(fresh);
+            copy.cache = Some(fresh.holding(cache.bytes(0, self.len).unwrap_or_default()));
         }
         Ok(copy)
     }
@@ -396,33 +433,12 @@ impl Content {
             old => {
                 let fresh = reserved(len, reserve)?;
                 match &old {
-                    Some(old) => copy_pages(old.bytes(0, self.len).unwrap_or_default(), &fresh),
-                    None => copy_pages(&self.durable, &fresh),
+                    Some(old) => fresh.holding(old.bytes(0, self.len).unwrap_or_default()),
+                    None => fresh.holding(&self.durable),
                 }
-                fresh
             }
         };
         Ok(self.cache.insert(cache))
-    }
-}
-
-/// Whole pages of memory, so that the last sector of a file is whole too.
-fn reserved(len: u64, reserve: u64) -> Result<Arc<Region>> {
-    let bytes = len
-        .max(reserve)
-        .checked_next_multiple_of(BLOCK)
-        .and_then(|bytes| usize::try_from(bytes).ok());
-    let region = Region::anonymous(bytes.ok_or_else(|| Error::too_large("a simulated file"))?)?;
-    region.advise_small_pages();
-    Ok(region)
-}
-
-/// Pages of zeros stay uncommitted.
-fn copy_pages(bytes: &[u8], to: &Region) {
-    for (page, offset) in bytes.chunks(BLOCK as usize).zip((0u64..).step_by(BLOCK as usize)) {
-        if page.iter().any(|byte| *byte != 0) {
-            to.store(offset, page);
-        }
     }
 }
 

@@ -5,18 +5,18 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    path::{Component, Path},
+    path::{Component, Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
     content::{Content, BLOCK},
     names::{Entries, Names, Place},
-    Fault, FaultKind, Operation, Random, POWER_LOSS,
+    Fault, FaultKind, Operation, Random, Rot, POWER_LOSS,
 };
 use crate::{
     error::{Error, Result},
-    vfs::{os_error, short_name},
+    vfs::{os_error, short_name, turn::turns},
 };
 
 pub(super) const ROOT: u64 = 1;
@@ -38,8 +38,9 @@ impl Disk {
         }
     }
 
-    /// A test that panicked elsewhere leaves the state as usable as it was.
+    /// A test that panicked elsewhere leaves the state as usable as it was. Threads that take turns may hand over here.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        turns::at_operation();
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -230,6 +231,56 @@ impl State {
             if let Node::File(content) = &mut inode.node {
                 content.evict();
             }
+        }
+    }
+
+    pub(super) fn put(&mut self, path: &Path, bytes: &[u8]) {
+        let mut at = ROOT;
+        let mut names = path
+            .components()
+            .filter_map(|component| match component {
+                Component::Normal(name) => Some(name),
+                _ => None,
+            })
+            .peekable();
+        while let Some(name) = names.next() {
+            let known = self.names.get(at, name);
+            let node = match names.peek() {
+                Some(_) => Node::Directory,
+                None => Node::File(Content::durable_bytes(bytes)),
+            };
+            let place = Place {
+                directory: at,
+                name: name.to_owned(),
+            };
+            let inode = known.or_else(|| self.add(place, node).ok());
+            self.names.sync(at);
+            at = inode.unwrap_or(ROOT);
+        }
+    }
+
+    pub(super) fn files(&self) -> Vec<(PathBuf, u64)> {
+        let mut found = Vec::new();
+        let mut waiting = vec![(ROOT, PathBuf::from("/"))];
+        while let Some((directory, path)) = waiting.pop() {
+            for (name, inode) in self.names.entries(directory).into_iter().flatten() {
+                match self.content(*inode) {
+                    Ok(content) => found.push((path.join(name), content.len())),
+                    Err(_) => waiting.push((*inode, path.join(name))),
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    pub(super) fn rot(&mut self, path: &Path, offset: u64, rot: Rot) -> bool {
+        match self
+            .resolve(path)
+            .and_then(|inode| self.content_mut(inode).map_err(|_| libc::EISDIR))
+        {
+            Ok(content) => content.rot(offset, rot),
+            Err(_) => false,
         }
     }
 

@@ -7,10 +7,11 @@
 //! each directory's unsynced changes some that a real file system could have kept. [`SimVfs::restart`] is `kill -9`:
 //! the cache stays as it is.
 //!
-//! Everything follows from the seeds and the order of calls, so tests use it from one thread, though any may. What it
+//! Everything follows from the seeds and the order of calls, so tests use it from one thread, or
+//! from several that take turns (`turn::turns`), though any may. What it
 //! is stricter in than most real disks: a synced file without a synced name is lost; sectors reach the disk in any
-//! order; directories don't wait for each other. What it doesn't model: bit rot (tests flip bytes themselves), and
-//! SIGBUS, which is an error here.
+//! order; directories don't wait for each other. What it doesn't model: SIGBUS, which is an
+//! error here.
 #![cfg_attr(
     not(feature = "simulation"),
     expect(
@@ -19,6 +20,7 @@
     )
 )]
 
+mod cache;
 mod content;
 mod crash;
 mod disk;
@@ -30,7 +32,11 @@ mod system;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use disk::Disk;
 
@@ -73,6 +79,15 @@ pub enum FaultKind {
     Interrupted,
     /// Half of the bytes are written, then ENOSPC. For anything but a write the same as `Io`.
     ShortWrite,
+}
+
+/// What time does to bytes that nobody reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rot {
+    /// These bits of one byte are turned.
+    Bits(u8),
+    /// The sector is zeros.
+    Zeros,
 }
 
 /// An operation that will fail.
@@ -203,6 +218,22 @@ impl SimVfs {
         self.disk.lock().writeback = one_in;
     }
 
+    /// Puts a file on the disk, with the directories that it lies in, all of it durable: what was there before the test.
+    pub fn put(&self, path: &Path, bytes: &[u8]) {
+        self.disk.lock().put(path, bytes);
+    }
+
+    /// Every file on the disk, with its length.
+    pub fn files(&self) -> Vec<(PathBuf, u64)> {
+        self.disk.lock().files()
+    }
+
+    /// Bit rot, on a disk that a crash left or nobody has open: changes durable bytes of a file by exclusive or with
+    /// `mask`, or to zeros. False if nothing of the file lies there.
+    pub fn rot(&self, path: &Path, offset: u64, rot: Rot) -> bool {
+        self.disk.lock().rot(path, offset, rot)
+    }
+
     /// Drops clean pages of files that aren't mapped: bytes that a failed sync left only there are gone.
     pub fn evict(&self) {
         self.disk.lock().evict();
@@ -238,7 +269,7 @@ impl fmt::Debug for SimVfs {
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, seeded, and good enough to choose by.
 #[derive(Debug, Clone)]
-struct Random(u64);
+pub(in crate::vfs) struct Random(pub(in crate::vfs) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -250,7 +281,7 @@ impl Random {
     }
 
     /// A number in `0..bound`; 0 if that is empty.
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(in crate::vfs) fn below(&mut self, bound: u64) -> u64 {
         self.next().checked_rem(bound).unwrap_or(0)
     }
 
