@@ -130,9 +130,10 @@ impl Engine {
                 self.last_seq() + 1
             )));
         }
-        let last_seq = self.last_seq();
         let start = {
+            // A refresh changes both while it holds this lock.
             let manifest = lock(&self.manifest);
+            let last_seq = self.last_seq();
             let current = manifest.current();
             if seq < current.first_log_seq {
                 return Err(Error::NotFound);

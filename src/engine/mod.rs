@@ -261,10 +261,15 @@ impl Engine {
     /// Everything at the newest commit.
     pub(crate) fn view(&self) -> View {
         let state = self.state.load_full();
-        View {
-            state,
-            seq: self.published.load(Ordering::Acquire),
-        }
+        let seq = self.newest_in(&state);
+        View { state, seq }
+    }
+
+    /// The newest commit to look at a state with that was loaded before.
+    pub(crate) fn newest_in(&self, state: &State) -> u64 {
+        state
+            .stands_at
+            .unwrap_or_else(|| self.published.load(Ordering::Acquire))
     }
 
     /// Everything as it stood at `seq`, which a snapshot holds.

@@ -431,6 +431,12 @@ impl Engine {
             });
         }
         let seq = recovered.recovery.last_seq;
+        {
+            // Backups ask for these.
+            let mut append = lock(&self.append);
+            append.next_stream_id = append.next_stream_id.max(recovered.next_stream_id);
+            self.next_chunk.fetch_max(recovered.next_chunk, Ordering::Relaxed);
+        }
         *slot = manifest;
         *lock(&self.recovery) = recovered.recovery;
         self.state.store(Arc::new(recovered.state));

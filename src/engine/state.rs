@@ -61,6 +61,9 @@ pub(crate) struct State {
     /// In a read-only opening: what holds the lock that keeps these files from being unlinked before first use.
     #[expect(dead_code, reason = "held for what it holds")]
     pub(crate) hold: Option<Arc<dyn File>>,
+    /// In a read-only opening: the commit it stands at. A refresh swaps both with the one pointer, since an older seq
+    /// looks for versions that the newer state's merges have dropped.
+    pub(crate) stands_at: Option<u64>,
 }
 
 impl State {
