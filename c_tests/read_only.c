@@ -529,42 +529,47 @@ static void a_snapshot_of_a_reader_is_backed_up_as_it_stood_whatever_was_refresh
     check_close(copy);
 }
 
+/* A stream of its own, with a record as a large block or a small one. */
+static void append_one(const sarsen_store *store, int i)
+{
+    char name[16];
+    size_t len = i % 2 == 0 ? 60000 : 6000;
+    uint8_t *data = check_filled_new(len, (uint64_t)i);
+    snprintf(name, sizeof name, "stream-%d", i);
+    CHECK_OK(sarsen_stream_append(store, name, strlen(name), data, len, NULL, ERR));
+    free(data);
+}
+
 /* Numbers of streams and chunks go on behind those that a refresh brought. */
 static void a_backup_of_a_refreshed_reader_can_be_written_on(void)
 {
     const char *path = check_path("store");
     sarsen_store *store = check_open(path, (check_how){.chunk_bytes = 64 << 10}), *reader, *copy;
-    uint8_t *data = check_filled_new(60000, 1);
-    char name[16];
     check_set(store, "key", "value");
     reader = check_open(path, reading);
-    for (int i = 0; i < 20; i++) {
-        snprintf(name, sizeof name, "stream-%d", i);
-        CHECK_OK(sarsen_stream_append(store, name, strlen(name), data, 60000, NULL, ERR));
-    }
+    for (int i = 0; i < 20; i++) append_one(store, i);
     CHECK_OK(sarsen_store_refresh(reader, NULL, ERR));
     CHECK_OK(sarsen_store_backup(reader, NULL, check_path("copy"), ERR));
     check_close(reader);
     check_close(store);
     copy = check_open(check_path("copy"), (check_how){.no_create = true});
     for (int i = 20; i < 60; i++) {
-        snprintf(name, sizeof name, "stream-%d", i);
-        CHECK_OK(sarsen_stream_append(copy, name, strlen(name), data, 60000, NULL, ERR));
+        append_one(copy, i);
         if (i == 40) CHECK_OK(sarsen_store_compact(copy, ERR));
     }
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 60; i++) {
             sarsen_view view;
+            char name[16];
             snprintf(name, sizeof name, "stream-%d", i);
             CHECK_STREAM(copy, NULL, name, 0, 1);
             CHECK_OK(sarsen_stream_get(copy, NULL, name, strlen(name), 0, &view, ERR));
-            CHECK_FILLED(view.data, view.len, 60000, 1);
+            CHECK_FILLED(view.data, view.len, i % 2 == 0 ? 60000 : 6000, (uint64_t)i);
             sarsen_view_release(&view);
         }
         check_sound(copy);
         copy = check_reopen(copy, check_path("copy"), (check_how){0});
     }
-    free(data);
     check_close(copy);
 }
 

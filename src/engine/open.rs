@@ -629,7 +629,8 @@ pub(crate) fn empty_manifest(uuid: [u8; 16], chunk_bytes: u64) -> Manifest {
 }
 
 /// Reads the manifest and replays the log. A reader takes its lock on the manifest's generation in between, and
-/// starts over if the manifest changed before it had it.
+/// starts over if the manifest changed before it had it. It also does where what it found makes no sense: a writer that
+/// has begun meanwhile puts frames of its epoch into the log, which are damage by a manifest that is older.
 fn read_and_recover(
     vfs: &Arc<dyn Vfs>,
     root: &Path,
@@ -641,11 +642,14 @@ fn read_and_recover(
         let manifest = ManifestFile::read(vfs, root)?.ok_or_else(|| Error::NotAStore {
             what: format!("{} has no {MANIFEST_NAME}", root.display()).into(),
         })?;
-        if options.read_only {
-            let generation = manifest.current().generation;
-            readers.hold(generation)?;
+        let generation = manifest.current().generation;
+        let is_replaced = || -> Result<bool> {
             let again = ManifestFile::read(vfs, root)?;
-            if again.is_none_or(|again| again.current().generation != generation) {
+            Ok(again.is_none_or(|again| again.current().generation != generation))
+        };
+        if options.read_only {
+            readers.hold(generation)?;
+            if is_replaced()? {
                 readers.renew(root)?;
                 continue;
             }
@@ -657,7 +661,14 @@ fn read_and_recover(
             options,
             readers,
         };
-        let recovered = recover(&sources, start_us)?;
-        return Ok((manifest, recovered));
+        let recovered = recover(&sources, start_us);
+        let makes_sense = recovered
+            .as_ref()
+            .is_ok_and(|recovered| recovered.recovery.verdict != Verdict::Damaged);
+        if options.read_only && !makes_sense && is_replaced()? {
+            readers.renew(root)?;
+            continue;
+        }
+        return Ok((manifest, recovered?));
     }
 }
