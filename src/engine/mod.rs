@@ -375,4 +375,6 @@ impl Engine {
 }
 
 #[cfg(test)]
+mod beside;
+#[cfg(test)]
 mod tests;
