@@ -4,7 +4,8 @@
 //! closed while bytes written through it are unsynced: the kernel reports a write-back error once, to descriptors
 //! open at that time.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::vfs::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, PoisonError};
 
 use crate::error::Error;
 use crate::{error::Result, format::bytes::to_u64, vfs::File};

@@ -3,12 +3,10 @@
 //! The snapshot's index is written as one run; chunk files are copied as they are, so that every address stays
 //! what it is. The manifest comes last: until it is there, the directory is not a store.
 
+use crate::vfs::sync::atomic::AtomicU64;
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        atomic::{AtomicU64, Ordering},
-        Arc,
-    },
+    sync::{atomic::Ordering, Arc},
 };
 
 use super::{

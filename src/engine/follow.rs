@@ -4,11 +4,9 @@
 //! takes a lock only if somebody waits. In another process there is nobody to wake a follower: it polls the
 //! mapped tail and backs off to 1 ms.
 
+use crate::vfs::sync::{atomic::AtomicUsize, disordered, Condvar, Mutex};
 use std::{
-    sync::{
-        atomic::{AtomicUsize, Ordering},
-        Arc, Condvar, Mutex,
-    },
+    sync::{atomic::Ordering, Arc},
     time::{Duration, Instant},
 };
 
@@ -47,9 +45,10 @@ impl Followers {
 
     /// Sleeps until `done` holds or the time is up.
     fn wait(&self, until: Option<Instant>, mut done: impl FnMut() -> bool) {
+        let missed = disordered!(UncountedFollower) && !done();
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let mut guard = lock(&self.lock);
-        while !done() {
+        while missed || !done() {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 break;

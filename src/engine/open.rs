@@ -3,14 +3,15 @@
 //! Opening a store for writing writes nothing: the new epoch goes out with the first append (`begin`), which is
 //! also when leftovers of the last opening are cleared away. Evidence of what happened stays until then.
 
+use crate::vfs::sync::{
+    atomic::{AtomicBool, AtomicU32, AtomicU64},
+    Mutex, RwLock,
+};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     ffi::OsStr,
     path::{Path, PathBuf},
-    sync::{
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
-        Arc, Mutex, RwLock,
-    },
+    sync::{atomic::Ordering, Arc},
 };
 
 use arc_swap::ArcSwap;

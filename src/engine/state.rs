@@ -4,10 +4,8 @@
 //! A view is a state and a seq. The order in which they are taken matters: the state first, then the published
 //! seq. Merges that led to the state dropped only versions that a commit up to that seq superseded.
 
-use std::sync::{
-    atomic::{AtomicU64, Ordering},
-    Arc,
-};
+use crate::vfs::sync::atomic::AtomicU64;
+use std::sync::{atomic::Ordering, Arc};
 
 use crate::{
     blocks::{BlockSlice, ChunkSet, Pending},

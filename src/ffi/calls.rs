@@ -5,10 +5,8 @@
 //! somebody waits; if nobody does, it touches nothing more, since the closing thread may free all of this at once. If
 //! somebody does, it is one of those that are waited for.
 
-use std::sync::{
-    atomic::{AtomicUsize, Ordering},
-    Condvar, Mutex, MutexGuard, PoisonError,
-};
+use crate::vfs::sync::{atomic::AtomicUsize, disordered, Condvar, Mutex, MutexGuard};
+use std::sync::{atomic::Ordering, PoisonError};
 
 const SHARDS: usize = 8;
 /// The bit beside the count.
@@ -49,7 +47,11 @@ impl Calls {
 
     /// No call gets in any more. How many are inside.
     pub(super) fn refuse(&self) -> usize {
-        let close = |shard: &Shard| shard.0.fetch_or(CLOSING, Ordering::AcqRel) & !CLOSING;
+        let close = |shard: &Shard| {
+            let early = disordered!(CallsCountedEarly).then(|| shard.0.load(Ordering::Acquire));
+            let inside = shard.0.fetch_or(CLOSING, Ordering::AcqRel) & !CLOSING;
+            early.unwrap_or(inside)
+        };
         self.shards.iter().map(close).sum()
     }
 
@@ -80,5 +82,51 @@ impl Drop for Inside<'_> {
             // Under the lock: without it the one that waits might be gone before it is told.
             self.calls.changed.notify_all();
         }
+    }
+}
+
+#[cfg(all(test, sarsen_explore))]
+mod explored {
+    use std::sync::{
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        Arc,
+    };
+
+    use super::Calls;
+    use crate::{engine::explored::explore, vfs::sync::Disorder};
+
+    /// Closing waits for whoever got in, and once it is over nobody is inside or comes in.
+    fn calls_beside_close() {
+        let calls = Arc::new(Calls::default());
+        let inside = Arc::new(AtomicUsize::new(0));
+        let closed = Arc::new(AtomicBool::new(false));
+        let callers: Vec<_> = (0..3)
+            .map(|_| {
+                let (calls, inside, closed) = (Arc::clone(&calls), Arc::clone(&inside), Arc::clone(&closed));
+                shuttle::thread::spawn(move || {
+                    for _ in 0..2 {
+                        let Some(call) = calls.enter() else { return };
+                        inside.fetch_add(1, SeqCst);
+                        shuttle::thread::yield_now();
+                        assert!(!closed.load(SeqCst), "closed under a call");
+                        inside.fetch_sub(1, SeqCst);
+                        drop(call);
+                    }
+                })
+            })
+            .collect();
+        let waited_for = calls.refuse();
+        calls.wait(waited_for);
+        closed.store(true, SeqCst);
+        assert_eq!(inside.load(SeqCst), 0);
+        assert!(calls.enter().is_none());
+        for caller in callers {
+            caller.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn closing_waits_for_every_call_that_got_in() {
+        explore(Disorder::CallsCountedEarly, calls_beside_close);
     }
 }

@@ -3,12 +3,10 @@
 //!
 //! Any thread may read and sync a segment; only the appender, under the append lock, writes into it.
 
+use crate::vfs::sync::atomic::AtomicBool;
 use std::{
     path::Path,
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        Arc,
-    },
+    sync::{atomic::Ordering, Arc},
 };
 
 use crate::{
