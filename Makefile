@@ -5,6 +5,7 @@
 #   make test       everything that must pass; scripts/require.sh says what it needs
 #   make soak       crash tests with real kills, KILLS=2000 of them
 #   make sim        crash tests on the simulated disk, ROUNDS=50000 of them from seed SEED=1 on
+#   make neighbours readers and a writer that are killed and stopped beside each other, ROUNDS=500 of them
 #   make valgrind   the C contract tests under valgrind
 #   make asan       the C contract tests and the library with AddressSanitizer
 #   make header     writes include/sarsen.h anew from src/ffi
@@ -40,6 +41,8 @@ DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
 
 # A step uses all the cores it may; two at once would only disturb each other.
 .NOTPARALLEL:
+neighbours: ROUNDS = 500
+.PHONY: neighbours
 .PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim valgrind asan header \
 	clean FORCE
 .DELETE_ON_ERROR:
@@ -129,6 +132,14 @@ sim:
 		SARSEN_SIM_CRASHES=$(ROUNDS) SARSEN_SIM_THREADS=$$(($(ROUNDS) / 20)) SARSEN_SIM_ROT=$$(($(ROUNDS) / 50)) \
 		SARSEN_SIM_SEED=$(SEED) cargo test --release --target-dir $(TARGET)/sim --locked --features simulation --test crash \
 		-- --nocapture --test-threads 1
+
+# Readers and a writer in processes of their own, killed and stopped at random.
+neighbours: require
+	cmake -S . -B $(BUILD)/cmake -DCMAKE_BUILD_TYPE=Release
+	cmake --build $(BUILD)/cmake --parallel $(JOBS) --target sarsen_neighbours
+	$(BUILD)/cmake/c_tests/neighbours/sarsen_neighbours --rounds $(ROUNDS) --dir $(BUILD)/neighbours
+	$(BUILD)/cmake/c_tests/neighbours/sarsen_neighbours --control acked-early --rounds 200 --dir $(BUILD)/neighbours
+	$(BUILD)/cmake/c_tests/neighbours/sarsen_neighbours --control unlocked --rounds 200 --dir $(BUILD)/neighbours
 
 valgrind: require
 	@$(STEP) valgrind scripts/run_valgrind.sh $(BUILD)/valgrind $(JOBS)

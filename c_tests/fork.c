@@ -2,6 +2,9 @@
  * and the parent's store notices nothing. */
 #include "check.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -274,10 +277,208 @@ static void a_child_may_open_stores_of_its_own(void)
     check_close(store);
 }
 
+/* ---- forked while others are inside ------------------------------------------------------------------- */
+
+/* A lock that another thread held when the process was forked stays locked in the child for good: nothing there may
+ * wait for one. Each thread here is in one kind of call nearly all the time. */
+enum { COMMIT, SYNC, CHECKPOINT, COMPACT, ITERATE, CALL_BACK, FOLLOW, VIEWS, DOINGS };
+
+typedef struct busy {
+    const sarsen_store *store;
+    int doing;
+    atomic_bool *over;
+    atomic_uint *rounds;
+    pthread_t thread;
+} busy;
+
+static void count_call(void *user, uint64_t seq, sarsen_status status)
+{
+    (void)seq, (void)status;
+    atomic_fetch_add((atomic_uint *)user, 1);
+}
+
+static void *be_busy(void *argument)
+{
+    busy *self = argument;
+    const sarsen_store *store = self->store;
+    uint8_t data[3000];
+    check_fill(data, sizeof data, 1);
+    for (uint64_t n = 0; !atomic_load(self->over); n++) {
+        sarsen_kv_iter *pairs = NULL;
+        sarsen_log_reader *reader = NULL;
+        sarsen_command command;
+        sarsen_bytes key, value;
+        sarsen_view view;
+        atomic_uint calls = 0;
+        uint64_t slot = n % 500;
+        switch (self->doing) {
+        case COMMIT: CHECK_OK(sarsen_kv_set(store, &slot, sizeof slot, data, n % sizeof data, ERR)); break;
+        case SYNC: CHECK_OK(sarsen_store_sync(store, ERR)); break;
+        case CHECKPOINT: CHECK_OK(sarsen_store_checkpoint(store, ERR)); break;
+        case COMPACT: CHECK_OK(sarsen_store_compact(store, ERR)); break;
+        case ITERATE:
+            CHECK_OK(sarsen_kv_scan(store, NULL, NONE, NONE, false, &pairs, ERR));
+            for (int i = 0; i < 100; i++)
+                CHECK_IN(STATUS_BIT(SARSEN_OK) | STATUS_BIT(SARSEN_END), sarsen_kv_iter_next(pairs, &key, &value, ERR));
+            sarsen_kv_iter_free(pairs);
+            break;
+        case CALL_BACK:
+            CHECK(sarsen_store_notify_durable(store, sarsen_store_last_seq(store), count_call, &calls, NULL) == SARSEN_OK);
+            while (atomic_load(&calls) == 0) CHECK(sarsen_store_sync(store, NULL) == SARSEN_OK);
+            break;
+        case FOLLOW:
+            CHECK_OK(sarsen_log_read(store, sarsen_store_last_seq(store) + 1, 0, &reader, ERR));
+            CHECK_IN(STATUS_BIT(SARSEN_OK) | STATUS_BIT(SARSEN_TIMEOUT) | STATUS_BIT(SARSEN_NOT_FOUND),
+                     sarsen_log_next(reader, 1000, &command, sizeof command, NULL, ERR));
+            sarsen_log_reader_free(reader);
+            break;
+        default:
+            CHECK_OK(sarsen_kv_get(store, NULL, STR("key"), &view, ERR));
+            CHECK_BYTES(view.data, view.len, "parent", 6);
+            sarsen_view_release(&view);
+        }
+        atomic_fetch_add(self->rounds, 1);
+    }
+    return NULL;
+}
+
+static void let_go_in_child(void *argument)
+{
+    handles *h = argument;
+    sarsen_store *own;
+    sarsen_bytes key, value;
+    sarsen_command command;
+    sarsen_view view;
+    char name[32];
+    alarm(120); /* a child that waits for ever is one that died of this */
+    CHECK_IS(SARSEN_FORKED, sarsen_kv_set(h->store, STR("key"), STR("child"), ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_kv_get(h->store, NULL, STR("key"), &view, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_batch_commit(h->batch, h->store, SARSEN_SURVIVE_POWER, NULL, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_store_sync(h->store, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_store_checkpoint(h->store, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_kv_iter_next(h->pairs, &key, &value, ERR));
+    CHECK_IS(SARSEN_FORKED, sarsen_log_next(h->reader, 60000000, &command, sizeof command, NULL, ERR));
+    CHECK_BYTES(h->view.data, h->view.len, "parent", 6);
+    sarsen_kv_iter_free(h->pairs);
+    sarsen_log_reader_free(h->reader);
+    sarsen_snapshot_free(h->snapshot);
+    sarsen_batch_free(h->batch);
+    CHECK_IN(STATUS_BIT(SARSEN_OK) | STATUS_BIT(SARSEN_FORKED), sarsen_store_close(h->store, ERR));
+    sarsen_view_release(&h->view);
+    snprintf(name, sizeof name, "../of-%d", (int)getpid());
+    own = check_open(check_join(h->path, name), (check_how){.background = true});
+    check_set(own, "key", "of the child");
+    CHECK_OK(sarsen_store_checkpoint(own, ERR));
+    CHECK_KV(own, NULL, "key", "of the child");
+    check_close(own);
+    leave();
+}
+
+static void fork_beside(const sarsen_store *store, handles *h, int children)
+{
+    for (int i = 0; i < children; i++) {
+        h->store = (sarsen_store *)(uintptr_t)store;
+        CHECK_OK(sarsen_snapshot_new(store, &h->snapshot, ERR));
+        CHECK_OK(sarsen_kv_scan(store, NULL, NONE, NONE, false, &h->pairs, ERR));
+        CHECK_OK(sarsen_log_read(store, sarsen_store_last_seq(store) + 1, 0, &h->reader, ERR));
+        CHECK_OK(sarsen_kv_get(store, NULL, STR("key"), &h->view, ERR));
+        h->batch = sarsen_batch_new();
+        CHECK_OK(sarsen_batch_set_kv(h->batch, STR("other"), STR("batch"), ERR));
+        CHECK_CHILD(let_go_in_child, h);
+        CHECK_BYTES(h->view.data, h->view.len, "parent", 6);
+        sarsen_view_release(&h->view);
+        sarsen_kv_iter_free(h->pairs);
+        sarsen_log_reader_free(h->reader);
+        sarsen_snapshot_free(h->snapshot);
+        sarsen_batch_free(h->batch);
+    }
+}
+
+static void children_forked_while_threads_are_inside_do_not_wait_for_them(void)
+{
+    for (int background = 0; background < 2; background++) {
+        const char *path = check_path(background ? "thread" : "none");
+        sarsen_store *store = check_open(path, (check_how){.background = background != 0, .memory_bytes = 1 << 20,
+                                                            .log_retention_bytes = 4 << 20});
+        atomic_bool over = false;
+        atomic_uint rounds = 0;
+        busy all[DOINGS];
+        handles h;
+        memset(&h, 0, sizeof h);
+        h.path = path;
+        check_set(store, "key", "parent");
+        for (int doing = 0; doing < DOINGS; doing++) {
+            all[doing] = (busy){.store = store, .doing = doing, .over = &over, .rounds = &rounds};
+            CHECK(pthread_create(&all[doing].thread, NULL, be_busy, &all[doing]) == 0);
+        }
+        while (atomic_load(&rounds) < DOINGS) sched_yield();
+        fork_beside(store, &h, check_instrumented() ? 4 : 25);
+        atomic_store(&over, true);
+        for (int doing = 0; doing < DOINGS; doing++) CHECK(pthread_join(all[doing].thread, NULL) == 0);
+        check_sound(store);
+        store = check_reopen(store, path, (check_how){0});
+        CHECK_KV(store, NULL, "key", "parent");
+        check_close(store);
+    }
+}
+
+static void fork_in_callback(void *user, uint64_t seq, sarsen_status status)
+{
+    handles *h = user;
+    (void)seq;
+    CHECK_NUMBER(status, SARSEN_OK);
+    fork_beside(h->store, h, 2);
+    h->block.len++; /* counts the calls */
+}
+
+static void a_child_forked_in_a_callback_is_forked_too(void)
+{
+    const char *path = check_path("store");
+    sarsen_store *store = check_open(path, (check_how){0});
+    handles h;
+    memset(&h, 0, sizeof h);
+    h.path = path;
+    h.store = store;
+    check_set(store, "key", "parent");
+    CHECK(sarsen_store_notify_durable(store, 1, fork_in_callback, &h, NULL) == SARSEN_OK);
+    CHECK(sarsen_store_sync(store, NULL) == SARSEN_OK);
+    CHECK_NUMBER(h.block.len, 1);
+    check_set(store, "key", "more");
+    check_close(store);
+}
+
+/* The reader's lock stays as long as the child lives, which costs space and nothing else; the child gives it up with its
+ * end. */
+static void a_child_of_a_reader_is_forked_and_the_writer_goes_on(void)
+{
+    const char *path = check_path("store");
+    sarsen_store *store = check_open(path, (check_how){0}), *reader;
+    handles h;
+    memset(&h, 0, sizeof h);
+    h.path = path;
+    check_set(store, "key", "parent");
+    reader = check_open(path, (check_how){.read_only = true});
+    fork_beside(reader, &h, 3);
+    for (int i = 0; i < 20; i++) {
+        check_set(store, "other", "value");
+        CHECK_OK(sarsen_store_compact(store, ERR));
+    }
+    fork_beside(reader, &h, 3);
+    CHECK_OK(sarsen_store_refresh(reader, NULL, ERR));
+    CHECK_KV(reader, NULL, "other", "value");
+    fork_beside(reader, &h, 3);
+    check_close(reader);
+    check_sound(store);
+    check_close(store);
+}
+
 static const check_case cases[] = {
     CASE(in_the_child_every_call_answers_forked),
     CASE(a_child_neither_unlocks_nor_writes),
     CASE(a_child_that_lives_on_holds_no_lock),
     CASE(a_child_may_open_stores_of_its_own),
+    CASE(children_forked_while_threads_are_inside_do_not_wait_for_them),
+    CASE(a_child_forked_in_a_callback_is_forked_too),
+    CASE(a_child_of_a_reader_is_forked_and_the_writer_goes_on),
 };
 CHECK_MAIN(cases)

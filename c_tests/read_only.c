@@ -7,8 +7,11 @@
 #include "check.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -487,6 +490,195 @@ static void refreshing_a_writer_tells_its_seq(void)
     check_close(store);
 }
 
+/* What a reader's snapshot sees is in files that its lock keeps; the refreshed state may have dropped it. */
+static void a_snapshot_of_a_reader_is_backed_up_as_it_stood_whatever_was_refreshed(void)
+{
+    const char *path = check_path("store");
+    sarsen_store *store = check_open(path, (check_how){0}), *reader, *copy;
+    sarsen_batch *batch = sarsen_batch_new();
+    sarsen_snapshot *snapshot = NULL;
+    uint64_t n = 1, seq = 0;
+    for (; n <= 90; n++) {
+        write_commit(store, batch, n);
+        if (n == 50) CHECK_OK(sarsen_store_compact(store, ERR)); /* some of it lies in chunks, some in the log */
+    }
+    reader = check_open(path, reading);
+    CHECK_OK(sarsen_snapshot_new(reader, &snapshot, ERR));
+    for (; n <= 400; n++) write_commit(store, batch, n);
+    CHECK_OK(sarsen_store_compact(store, ERR));
+    for (; n <= 410; n++) write_commit(store, batch, n);
+    CHECK_OK(sarsen_store_refresh(reader, &seq, ERR));
+    CHECK_NUMBER(seq, 410);
+    CHECK_OK(sarsen_store_backup(reader, snapshot, check_path("old"), ERR));
+    CHECK_OK(sarsen_store_backup(reader, NULL, check_path("new"), ERR));
+    sarsen_snapshot_free(snapshot);
+    check_close(reader);
+    check_close(store);
+    copy = check_open(check_path("old"), (check_how){.no_create = true});
+    CHECK_NUMBER(sarsen_store_last_seq(copy), 90);
+    holds(copy, NULL, 90);
+    check_sound(copy);
+    check_close(copy);
+    copy = check_open(check_path("new"), (check_how){.no_create = true});
+    holds(copy, NULL, 410);
+    check_sound(copy);
+    for (n = 411; n <= 500; n++) write_commit(copy, batch, n);
+    CHECK_OK(sarsen_store_compact(copy, ERR));
+    holds(copy, NULL, 500);
+    sarsen_batch_free(batch);
+    check_close(copy);
+}
+
+/* A stream of its own, with a record as a large block or a small one. */
+static void append_one(const sarsen_store *store, int i)
+{
+    char name[16];
+    size_t len = i % 2 == 0 ? 60000 : 6000;
+    uint8_t *data = check_filled_new(len, (uint64_t)i);
+    snprintf(name, sizeof name, "stream-%d", i);
+    CHECK_OK(sarsen_stream_append(store, name, strlen(name), data, len, NULL, ERR));
+    free(data);
+}
+
+/* Numbers of streams and chunks go on behind those that a refresh brought. */
+static void a_backup_of_a_refreshed_reader_can_be_written_on(void)
+{
+    const char *path = check_path("store");
+    sarsen_store *store = check_open(path, (check_how){.chunk_bytes = 64 << 10}), *reader, *copy;
+    check_set(store, "key", "value");
+    reader = check_open(path, reading);
+    for (int i = 0; i < 20; i++) append_one(store, i);
+    CHECK_OK(sarsen_store_refresh(reader, NULL, ERR));
+    CHECK_OK(sarsen_store_backup(reader, NULL, check_path("copy"), ERR));
+    check_close(reader);
+    check_close(store);
+    copy = check_open(check_path("copy"), (check_how){.no_create = true});
+    for (int i = 20; i < 60; i++) {
+        append_one(copy, i);
+        if (i == 40) CHECK_OK(sarsen_store_compact(copy, ERR));
+    }
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 60; i++) {
+            sarsen_view view;
+            char name[16];
+            snprintf(name, sizeof name, "stream-%d", i);
+            CHECK_STREAM(copy, NULL, name, 0, 1);
+            CHECK_OK(sarsen_stream_get(copy, NULL, name, strlen(name), 0, &view, ERR));
+            CHECK_FILLED(view.data, view.len, i % 2 == 0 ? 60000 : 6000, (uint64_t)i);
+            sarsen_view_release(&view);
+        }
+        check_sound(copy);
+        copy = check_reopen(copy, check_path("copy"), (check_how){0});
+    }
+    check_close(copy);
+}
+
+typedef struct refreshed {
+    const sarsen_store *reader;
+    atomic_bool stop;
+    atomic_uint started;
+} refreshed;
+
+static void *read_while_refreshed(void *argument)
+{
+    refreshed *self = argument;
+    uint64_t before = 0;
+    do {
+        sarsen_snapshot *snapshot = NULL;
+        sarsen_view view;
+        uint64_t n = 0, seq;
+        CHECK_OK(sarsen_kv_get(self->reader, NULL, STR("counter"), &view, ERR)); /* of now: never gone */
+        memcpy(&n, view.data, sizeof n);
+        CHECK(n >= before);
+        before = n;
+        sarsen_view_release(&view);
+        CHECK_OK(sarsen_snapshot_new(self->reader, &snapshot, ERR));
+        seq = sarsen_snapshot_seq(snapshot);
+        CHECK(seq >= before);
+        before = seq;
+        holds(self->reader, snapshot, seq);
+        sarsen_snapshot_free(snapshot);
+        atomic_fetch_add(&self->started, 1);
+    } while (!atomic_load(&self->stop));
+    return NULL;
+}
+
+/* What a reader looks at and the seq that it looks with change at once. */
+static void threads_of_a_reader_go_on_while_it_is_refreshed(void)
+{
+    enum { THREADS = 3 };
+    const char *path = check_path("store");
+    sarsen_store *store = check_open(path, (check_how){0});
+    sarsen_batch *batch = sarsen_batch_new();
+    refreshed all = {0};
+    pthread_t threads[THREADS];
+    uint64_t n = 1, seq = 0;
+    for (; n <= 60; n++) write_commit(store, batch, n);
+    all.reader = check_open(path, reading);
+    for (int i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, read_while_refreshed, &all) == 0);
+    while (atomic_load(&all.started) < THREADS) sched_yield();
+    for (int round = 0; round < (check_instrumented() ? 20 : 150); round++) {
+        for (int i = 0; i < 4; i++) write_commit(store, batch, n++);
+        if (round % 3 == 0) CHECK_OK(sarsen_store_compact(store, ERR)); /* drops what is not the newest */
+        CHECK_OK(sarsen_store_refresh(all.reader, &seq, ERR));
+        CHECK_NUMBER(seq, n - 1);
+    }
+    atomic_store(&all.stop, true);
+    for (int i = 0; i < THREADS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+    sarsen_batch_free(batch);
+    check_close((sarsen_store *)(uintptr_t)all.reader);
+    check_close(store);
+}
+
+static size_t data_files(const char *path)
+{
+    return check_count_entries(check_join(path, "blocks")) + check_count_entries(check_join(path, "index"));
+}
+
+/* The kernel lets go of a killed reader's lock, and the writer's next upkeep of what the lock kept. */
+static void a_killed_readers_lock_goes_and_gives_files_back(void)
+{
+    const char *path = check_path("store");
+    sarsen_store *store = check_open(path, (check_how){0});
+    sarsen_batch *batch = sarsen_batch_new();
+    uint64_t n = 1;
+    size_t with_reader, without;
+    int ends[2];
+    pid_t child;
+    char byte;
+    for (; n <= 60; n++) write_commit(store, batch, n);
+    CHECK_OK(sarsen_store_compact(store, ERR));
+    CHECK_SYS(pipe(ends) == 0);
+    child = fork();
+    CHECK_SYS(child >= 0);
+    if (child == 0) {
+        sarsen_store *reader = NULL;
+        sarsen_options *options = check_options(reading);
+        if (sarsen_store_open(path, options, &reader, NULL) != SARSEN_OK) _exit(1);
+        if (write(ends[1], "x", 1) != 1) _exit(1);
+        for (;;) pause();
+    }
+    CHECK_SYS(read(ends[0], &byte, 1) == 1);
+    for (int round = 0; round < 6; round++) {
+        for (int i = 0; i < 60; i++) write_commit(store, batch, n++);
+        CHECK_OK(sarsen_store_compact(store, ERR));
+    }
+    check_maintain(store);
+    with_reader = data_files(path);
+    CHECK_SYS(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+    check_maintain(store);
+    without = data_files(path);
+    CHECK(without < with_reader);
+    holds(store, NULL, n - 1);
+    store = check_reopen(store, path, (check_how){0});
+    write_commit(store, batch, n); /* clears away what no manifest names: nothing was left */
+    CHECK_NUMBER(data_files(path), without);
+    sarsen_batch_free(batch);
+    close(ends[0]);
+    close(ends[1]);
+    check_close(store);
+}
+
 static const check_case cases[] = {
     CASE(one_process_writes),
     CASE(a_reader_stays_at_its_seq_until_refreshed),
@@ -500,6 +692,10 @@ static const check_case cases[] = {
     CASE(what_is_not_there_is_not_created),
     CASE(readers_and_the_writer_share_one_process),
     CASE(refreshing_a_writer_tells_its_seq),
+    CASE(a_snapshot_of_a_reader_is_backed_up_as_it_stood_whatever_was_refreshed),
+    CASE(a_backup_of_a_refreshed_reader_can_be_written_on),
+    CASE(threads_of_a_reader_go_on_while_it_is_refreshed),
+    CASE(a_killed_readers_lock_goes_and_gives_files_back),
 };
 
 int main(int argc, char **argv)

@@ -11,6 +11,7 @@ struct comparison {
     const sarsen_snapshot *snapshot; /* nullable: now */
     struct shared *shared;
     struct rng rng;
+    bool is_past; /* the store has gone on since the snapshot: what it freed may be gone, by address */
 };
 
 bool compare_kv(struct comparison *comparison);

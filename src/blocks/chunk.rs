@@ -6,14 +6,15 @@
 //!
 //! Any thread may call anything. Small blocks are written by one checkpoint at a time, large ones by `LargeWriter`.
 
+use crate::vfs::sync::{
+    atomic::{AtomicBool, AtomicU64},
+    Mutex,
+};
 use std::{
     path::{Path, PathBuf},
     sync::{
-        atomic::{
-            AtomicBool, AtomicU64,
-            Ordering::{AcqRel, Acquire, Relaxed, Release},
-        },
-        Arc, Mutex,
+        atomic::Ordering::{AcqRel, Acquire, Relaxed, Release},
+        Arc,
     },
 };
 

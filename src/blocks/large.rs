@@ -7,12 +7,10 @@
 //!
 //! Any thread may append or sync.
 
+use crate::vfs::sync::{atomic::AtomicU32, Mutex};
 use std::{
     path::PathBuf,
-    sync::{
-        atomic::{AtomicU32, Ordering::Relaxed},
-        Arc, Mutex,
-    },
+    sync::{atomic::Ordering::Relaxed, Arc},
 };
 
 use super::{first_offset, large_total_bytes, Chunk, ChunkOptions};

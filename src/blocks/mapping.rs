@@ -1,11 +1,9 @@
 //! A chunk's map with what was found good in it so far. Comes and goes as a whole: a new map trusts nothing.
 
+use crate::vfs::sync::atomic::AtomicU64;
 use std::{
     ops::Deref,
-    sync::{
-        atomic::{AtomicU64, Ordering::Relaxed},
-        Arc,
-    },
+    sync::{atomic::Ordering::Relaxed, Arc},
 };
 
 use arc_swap::Guard;

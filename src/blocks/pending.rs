@@ -3,11 +3,9 @@
 //! One entry a frame, in order of chunk address, since commits only move upwards. Appended by one thread at a time
 //! (the engine's append lock, or replay); read by any number without a lock. Entries never move.
 
+use crate::vfs::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{
-    atomic::{
-        AtomicU64, AtomicUsize,
-        Ordering::{Acquire, Relaxed, Release},
-    },
+    atomic::Ordering::{Acquire, Relaxed, Release},
     Arc, OnceLock,
 };
 

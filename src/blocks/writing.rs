@@ -4,12 +4,12 @@
 //! closed while bytes written through it are unsynced: the kernel reports a write-back error once, to descriptors
 //! open at that time.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::{
     error::{Error, Result},
     format::bytes::to_u64,
-    vfs::{lock, File},
+    vfs::{lock, sync::Mutex, File},
 };
 
 #[derive(Debug, Default)]

@@ -1,13 +1,8 @@
 //! The one thread that a store may have. It does upkeep steps while there are any, and sleeps on a condition
 //! variable in between; nothing polls.
 
-use std::{
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        Arc, Condvar, Mutex,
-    },
-    thread::JoinHandle,
-};
+use crate::vfs::sync::{atomic::AtomicBool, thread, Condvar, Mutex};
+use std::sync::{atomic::Ordering, Arc};
 
 use super::{lock, Engine};
 use crate::{
@@ -25,7 +20,7 @@ pub(super) struct Background {
     announced: AtomicBool,
     phase: Mutex<Phase>,
     changed: Condvar,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
     running: AtomicBool,
 }
 
@@ -81,7 +76,7 @@ impl Background {
     /// Lets the thread do what a commit needs: returns once `done`, or once the thread has no work left, which leaves
     /// it to the caller. The same condition variable serves both directions.
     pub(super) fn wait_for(&self, mut done: impl FnMut() -> bool) {
-        if !self.running.load(Ordering::Relaxed) || std::thread::current().name() == Some(NAME) {
+        if !self.running.load(Ordering::Relaxed) || thread::current().name() == Some(NAME) {
             return;
         }
         self.wake();
@@ -108,7 +103,7 @@ impl Background {
         self.changed.notify_all();
         self.running.store(false, Ordering::Relaxed);
         if let Some(thread) = lock(&self.thread).take() {
-            if thread.thread().id() != std::thread::current().id() {
+            if thread.thread().id() != thread::current().id() {
                 // A panic in it has poisoned the store already.
                 let _ = thread.join();
             }
@@ -123,7 +118,7 @@ impl Engine {
         }
         let engine = Arc::clone(self);
         self.background.running.store(true, Ordering::Relaxed);
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(NAME.to_owned())
             // Said here, the size doesn't come from the environment.
             .stack_size(STACK_BYTES)

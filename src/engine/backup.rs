@@ -3,12 +3,10 @@
 //! The snapshot's index is written as one run; chunk files are copied as they are, so that every address stays
 //! what it is. The manifest comes last: until it is there, the directory is not a store.
 
+use crate::vfs::sync::atomic::AtomicU64;
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        atomic::{AtomicU64, Ordering},
-        Arc,
-    },
+    sync::{atomic::Ordering, Arc},
 };
 
 use super::{
@@ -71,8 +69,9 @@ impl BuildObserver for SnapshotOnly {
 
 impl Engine {
     /// Writes the backup to `path`, where nothing may be yet. `snapshot` is a seq that the caller holds; without one,
-    /// the newest commit is taken. On failure what was written is removed.
-    pub(crate) fn backup(&self, snapshot: Option<u64>, path: &Path) -> Result<()> {
+    /// the newest commit is taken. `pinned` is what a snapshot of a read-only store looks at, whatever was refreshed
+    /// since. On failure what was written is removed.
+    pub(crate) fn backup(&self, snapshot: Option<u64>, pinned: Option<&View>, path: &Path) -> Result<()> {
         self.check_not_closing()?;
         if self.vfs.entry_kind(path)?.is_some() {
             return Err(Error::invalid(format!(
@@ -80,9 +79,14 @@ impl Engine {
                 path.display()
             )));
         }
-        let held = self.take_snapshot();
-        let outcome = self.backup_held(snapshot.unwrap_or(held), path);
-        self.release_snapshot(held);
+        let outcome = if self.options.read_only {
+            self.backup_view(&pinned.cloned().unwrap_or_else(|| self.view()), path)
+        } else {
+            let held = self.take_snapshot();
+            let outcome = self.backup_held(snapshot.unwrap_or(held), path);
+            self.release_snapshot(held);
+            outcome
+        };
         if outcome.is_err() {
             // The first error is what counts; without a manifest the rest is no store.
             let _ = remove_tree(&self.vfs, path);
@@ -91,11 +95,15 @@ impl Engine {
     }
 
     fn backup_held(&self, seq: u64, path: &Path) -> Result<()> {
-        if !self.options.read_only && serves_blocks_from_log(&self.view()) {
+        if serves_blocks_from_log(&self.view()) {
             // Small blocks that are only in the log reach their chunks.
             self.checkpoint()?;
         }
-        let view = self.view_at(seq);
+        self.backup_view(&self.view_at(seq), path)
+    }
+
+    fn backup_view(&self, view: &View, path: &Path) -> Result<()> {
+        let seq = view.seq;
         self.vfs.create_directory(path)?;
         for name in ["log", "blocks", "index"] {
             self.vfs.create_directory(&path.join(name))?;
@@ -111,10 +119,10 @@ impl Engine {
                 .replace(manifest)?;
         }
         let next_file = Arc::new(AtomicU64::new(1));
-        let (parts, counts) = self.copy_index(&view, &path.join("index"), &next_file)?;
-        let mut chunks = self.copy_chunks(&view, &path.join("blocks"))?;
+        let (parts, counts) = self.copy_index(view, &path.join("index"), &next_file)?;
+        let mut chunks = self.copy_chunks(view, &path.join("blocks"))?;
         if self.options.read_only {
-            self.write_pending(&view, &path.join("blocks"), &mut chunks)?;
+            self.write_pending(view, &path.join("blocks"), &mut chunks)?;
         }
         for name in ["log", "blocks", "index"] {
             self.vfs.sync_directory(&path.join(name))?;
@@ -230,7 +238,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Copies every chunk that is there, as the newest state has it: the snapshot's blocks are live in all of them.
+    /// Copies every chunk that is there, as the newest state of a writer has it: the snapshot's blocks are live in all of
+    /// them.
     fn copy_chunks(&self, view: &View, directory: &Path) -> Result<Vec<ChunkMeta>> {
         let mut metas = Vec::new();
         for number in view
@@ -242,8 +251,13 @@ impl Engine {
         {
             self.check_not_closing()?;
             loop {
-                // A chunk that was dropped meanwhile had nothing that the snapshot needs.
-                let Some(chunk) = self.state.load().chunks.get(number).cloned() else {
+                // A chunk that was dropped meanwhile had nothing that the snapshot needs. A reader's lock keeps the
+                // files that its view names; its newest state may be past them.
+                let state = match self.options.read_only {
+                    true => Arc::clone(&view.state),
+                    false => self.state.load_full(),
+                };
+                let Some(chunk) = state.chunks.get(number).cloned() else {
                     break;
                 };
                 match self.copy_chunk(&chunk, directory) {
@@ -252,7 +266,7 @@ impl Engine {
                         break;
                     }
                     // Rewritten and unlinked before it could be opened: the newer one serves as well.
-                    Err(Error::Io { .. }) if self.is_replaced(&chunk) => {}
+                    Err(Error::Io { .. }) if !self.options.read_only && self.is_replaced(&chunk) => {}
                     Err(error) => return Err(error),
                 }
             }

@@ -17,6 +17,7 @@ use super::{
     streams::{Resolved, StreamState, StreamTable},
     Engine, LogMethod, Survive,
 };
+use crate::vfs::sync::disordered;
 use crate::{
     blocks::{Chunk, PendingImage},
     error::{Error, Result},
@@ -254,6 +255,9 @@ impl Engine {
 
         // From here on the frame is in the log: the memtable has to follow, or the store is poisoned.
         let armed = PoisonOnPanic(self);
+        if disordered!(PublishedEarly) {
+            self.published.store(seq, Ordering::SeqCst);
+        }
         let contents = Contents {
             command_count: draft.command_count(),
             commands: &draft.commands,

@@ -4,11 +4,9 @@
 //! takes a lock only if somebody waits. In another process there is nobody to wake a follower: it polls the
 //! mapped tail and backs off to 1 ms.
 
+use crate::vfs::sync::{atomic::AtomicUsize, disordered, Condvar, Mutex};
 use std::{
-    sync::{
-        atomic::{AtomicUsize, Ordering},
-        Arc, Condvar, Mutex,
-    },
+    sync::{atomic::Ordering, Arc},
     time::{Duration, Instant},
 };
 
@@ -48,9 +46,10 @@ impl Followers {
 
     /// Sleeps until `done` holds or the time is up.
     fn wait(&self, until: Option<Instant>, mut done: impl FnMut() -> bool) {
+        let missed = disordered!(UncountedFollower) && !done();
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let mut guard = lock(&self.lock);
-        while !done() {
+        while missed || !done() {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 break;
@@ -120,9 +119,10 @@ impl Engine {
                 self.last_seq() + 1
             )));
         }
-        let last_seq = self.last_seq();
         let start = {
+            // A refresh changes both while it holds this lock.
             let manifest = lock(&self.manifest);
+            let last_seq = self.last_seq();
             let current = manifest.current();
             if seq < current.first_log_seq {
                 return Err(Error::NotFound);

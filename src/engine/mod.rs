@@ -29,13 +29,14 @@ mod streams;
 mod upkeep;
 mod verify;
 
+use crate::vfs::sync::{
+    atomic::{AtomicBool, AtomicU32, AtomicU64},
+    disordered, step, Mutex, RwLock,
+};
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::{
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
-        Arc, Mutex, RwLock,
-    },
+    sync::{atomic::Ordering, Arc},
 };
 
 use arc_swap::ArcSwap;
@@ -249,20 +250,29 @@ pub(crate) struct Engine {
 impl Engine {
     /// The state as it is now, held without counting. A seq to look at it with is to be read afterwards.
     pub(crate) fn state(&self) -> arc_swap::Guard<Arc<State>> {
+        step();
         self.state.load()
     }
 
     /// Everything at the newest commit.
     pub(crate) fn view(&self) -> View {
+        let early = disordered!(SeqBeforeState).then(|| self.last_seq());
+        step();
         let state = self.state.load_full();
-        View {
-            state,
-            seq: self.published.load(Ordering::Acquire),
-        }
+        let seq = early.unwrap_or_else(|| self.newest_in(&state));
+        View { state, seq }
+    }
+
+    /// The newest commit to look at a state with that was loaded before.
+    pub(crate) fn newest_in(&self, state: &State) -> u64 {
+        state
+            .stands_at
+            .unwrap_or_else(|| self.published.load(Ordering::Acquire))
     }
 
     /// Everything as it stood at `seq`, which a snapshot holds.
     pub(crate) fn view_at(&self, seq: u64) -> View {
+        step();
         View {
             state: self.state.load_full(),
             seq,
@@ -366,5 +376,9 @@ impl Engine {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(sarsen_explore)))]
+mod beside;
+#[cfg(all(test, sarsen_explore))]
+pub(crate) mod explored;
+#[cfg(all(test, not(sarsen_explore)))]
 mod tests;

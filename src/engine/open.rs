@@ -3,14 +3,15 @@
 //! Opening a store for writing writes nothing: the new epoch goes out with the first append (`begin`), which is
 //! also when leftovers of the last opening are cleared away. Evidence of what happened stays until then.
 
+use crate::vfs::sync::{
+    atomic::{AtomicBool, AtomicU32, AtomicU64},
+    Mutex, RwLock,
+};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     ffi::OsStr,
     path::{Path, PathBuf},
-    sync::{
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
-        Arc, Mutex, RwLock,
-    },
+    sync::{atomic::Ordering, Arc},
 };
 
 use arc_swap::ArcSwap;
@@ -438,6 +439,12 @@ impl Engine {
             });
         }
         let seq = recovered.recovery.last_seq;
+        {
+            // Backups ask for these.
+            let mut append = lock(&self.append);
+            append.next_stream_id = append.next_stream_id.max(recovered.next_stream_id);
+            self.next_chunk.fetch_max(recovered.next_chunk, Ordering::Relaxed);
+        }
         *slot = manifest;
         *lock(&self.recovery) = recovered.recovery;
         self.state.store(Arc::new(recovered.state));
@@ -630,7 +637,8 @@ pub(crate) fn empty_manifest(uuid: [u8; 16], chunk_bytes: u64) -> Manifest {
 }
 
 /// Reads the manifest and replays the log. A reader takes its lock on the manifest's generation in between, and
-/// starts over if the manifest changed before it had it.
+/// starts over if the manifest changed before it had it. It also does where what it found makes no sense: a writer that
+/// has begun meanwhile puts frames of its epoch into the log, which are damage by a manifest that is older.
 fn read_and_recover(
     vfs: &Arc<dyn Vfs>,
     root: &Path,
@@ -642,11 +650,14 @@ fn read_and_recover(
         let manifest = ManifestFile::read(vfs, root)?.ok_or_else(|| Error::NotAStore {
             what: format!("{} has no {MANIFEST_NAME}", root.display()).into(),
         })?;
-        if options.read_only {
-            let generation = manifest.current().generation;
-            readers.hold(generation)?;
+        let generation = manifest.current().generation;
+        let is_replaced = || -> Result<bool> {
             let again = ManifestFile::read(vfs, root)?;
-            if again.is_none_or(|again| again.current().generation != generation) {
+            Ok(again.is_none_or(|again| again.current().generation != generation))
+        };
+        if options.read_only {
+            readers.hold(generation)?;
+            if is_replaced()? {
                 readers.renew(root)?;
                 continue;
             }
@@ -658,7 +669,14 @@ fn read_and_recover(
             options,
             readers,
         };
-        let recovered = recover(&sources, start_us)?;
-        return Ok((manifest, recovered));
+        let recovered = recover(&sources, start_us);
+        let makes_sense = recovered
+            .as_ref()
+            .is_ok_and(|recovered| recovered.recovery.verdict != Verdict::Damaged);
+        if options.read_only && !makes_sense && is_replaced()? {
+            readers.renew(root)?;
+            continue;
+        }
+        return Ok((manifest, recovered?));
     }
 }

@@ -4,10 +4,11 @@
 //! generation of the manifest it reads. A file retired by generation g is unlinked, or recycled, once no byte
 //! below g is locked. Within this process, views and iterators read through maps, which outlive an unlinked name.
 
+use crate::vfs::sync::Mutex;
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use super::lock;

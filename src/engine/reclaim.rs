@@ -1,7 +1,8 @@
 //! Space comes back by rewriting chunks: a new file under the same number holds the live blocks, and the old one
 //! goes once a durable manifest names the new one. An address never changes.
 
-use std::sync::{atomic::Ordering, Arc, RwLockWriteGuard};
+use crate::vfs::sync::RwLockWriteGuard;
+use std::sync::{atomic::Ordering, Arc};
 
 use super::{
     liveness::Witnesses,
@@ -11,6 +12,7 @@ use super::{
     upkeep::{LEAST_DELETED, STEP_BYTES},
     Engine,
 };
+use crate::vfs::sync::disordered;
 use crate::{
     blocks::{chunk_file_name, Chunk, RewriteStep, Rewriter},
     error::Result,
@@ -101,7 +103,7 @@ impl Reclaim {
     pub(super) fn step(&mut self, engine: &Engine) -> Result<ReclaimStep> {
         let outcome = {
             // No commit can be on its way to naming a block that is judged dead here.
-            let _naming = engine.no_naming();
+            let _naming = (!disordered!(NamingUnlocked)).then(|| engine.no_naming());
             if self.chunk.meta().last_seq >= engine.retained_from() && !is_made(Defect::RetainedLogForgotten)
             {
                 // A commit named a block in here since. Should the block die, followers will still ask for it.

@@ -128,6 +128,7 @@ pub(super) fn recover(sources: &Sources<'_>, start_us: u64) -> Result<Recovered>
         } else {
             None
         },
+        stands_at: sources.options.read_only.then_some(end.last_seq),
     };
     Ok(Recovered {
         state,

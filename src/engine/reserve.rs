@@ -5,10 +5,11 @@
 //! finds the disk full, the file is cut to nothing, and what it took is there for them. From then on commits that add
 //! anything are refused until the reserve could be allocated anew.
 
-use std::sync::{
-    atomic::{AtomicBool, AtomicU64, Ordering},
-    Arc, Mutex,
+use crate::vfs::sync::{
+    atomic::{AtomicBool, AtomicU64},
+    Mutex,
 };
+use std::sync::{atomic::Ordering, Arc};
 
 use super::{checkpoint::PART_BYTES, lock, Engine};
 use crate::{

@@ -4,10 +4,8 @@
 //! A view is a state and a seq. The order in which they are taken matters: the state first, then the published
 //! seq. Merges that led to the state dropped only versions that a commit up to that seq superseded.
 
-use std::sync::{
-    atomic::{AtomicU64, Ordering},
-    Arc,
-};
+use crate::vfs::sync::atomic::AtomicU64;
+use std::sync::{atomic::Ordering, Arc};
 
 use crate::{
     blocks::{BlockSlice, ChunkSet, Pending},
@@ -61,6 +59,9 @@ pub(crate) struct State {
     /// In a read-only opening: what holds the lock that keeps these files from being unlinked before first use.
     #[expect(dead_code, reason = "held for what it holds")]
     pub(crate) hold: Option<Arc<dyn File>>,
+    /// In a read-only opening: the commit it stands at. A refresh swaps both with the one pointer, since an older seq
+    /// looks for versions that the newer state's merges have dropped.
+    pub(crate) stands_at: Option<u64>,
 }
 
 impl State {

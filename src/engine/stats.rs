@@ -20,7 +20,7 @@ impl Engine {
             .map(|generation| generation.pending.image_bytes())
             .sum();
         let count = |count: i64| u64::try_from(count).unwrap_or(0);
-        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let load = |counter: &crate::vfs::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let mut disk_bytes = self.vfs.disk_bytes(&self.root)?;
         self.add_disk_bytes(&self.root, &mut disk_bytes)?;
         Ok(Stats {

@@ -273,7 +273,7 @@ fn a_backup_holds_exactly_what_the_snapshot_sees() {
     let seq = engine.take_snapshot();
     set(&engine, b"key-2", b"later");
     set(&engine, b"new", b"later");
-    engine.backup(Some(seq), &copy.0).unwrap();
+    engine.backup(Some(seq), None, &copy.0).unwrap();
     engine.release_snapshot(seq);
     engine.close().unwrap();
     let restored = open(&copy, &small());

@@ -114,8 +114,11 @@ impl Engine {
     /// Frames from the checkpoint on, read from the files once more. New ones may be appended meanwhile: they are
     /// no concern of this.
     fn verify_log(&self, findings: &mut Vec<Finding>) -> Result<()> {
-        let published = self.last_seq();
-        let manifest = lock(&self.manifest).current().clone();
+        let (published, manifest) = {
+            // A reader's refresh changes both while it holds this lock.
+            let manifest = lock(&self.manifest);
+            (self.last_seq(), manifest.current().clone())
+        };
         let start = ReplayStart {
             position: manifest.log,
             checkpoint_seq: manifest.checkpoint_seq,

@@ -3,13 +3,11 @@
 
 use std::{
     panic::{catch_unwind, AssertUnwindSafe},
-    sync::{
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-        Arc, Condvar, Mutex, PoisonError,
-    },
+    sync::Arc,
 };
 
 use super::{
+    calls::{Calls, Inside},
     error::{new_error, sarsen_error},
     handle::new_handle,
     handle::Object,
@@ -20,30 +18,17 @@ use crate::{
     store::Store,
 };
 
-const SHARDS: usize = 8;
-
-/// A counter on a cache line of its own.
-#[repr(align(64))]
-struct Shard(AtomicUsize);
-
 /// What a store's handle and everything made from it share.
 pub(super) struct Shared {
     pub(super) store: Store,
-    closing: AtomicBool,
-    /// Calls under way, spread so that reading threads don't meet at one cache line.
-    calls: [Shard; SHARDS],
-    drained: Mutex<()>,
-    changed: Condvar,
+    pub(super) calls: Calls,
 }
 
 impl Shared {
     pub(super) fn new(store: Store) -> Arc<Shared> {
         Arc::new(Shared {
             store,
-            closing: AtomicBool::new(false),
-            calls: std::array::from_fn(|_| Shard(AtomicUsize::new(0))),
-            drained: Mutex::new(()),
-            changed: Condvar::new(),
+            calls: Calls::default(),
         })
     }
 
@@ -52,65 +37,33 @@ impl Shared {
         if self.store.forked() {
             return Err(Error::Forked);
         }
-        let shard = self.shard();
-        shard.0.fetch_add(1, Ordering::SeqCst);
-        let call = Call { shared: self, shard };
-        if self.closing.load(Ordering::SeqCst) {
-            return Err(Error::invalid("the store was closed; free this handle"));
-        }
-        Ok(call)
-    }
-
-    fn shard(&self) -> &Shard {
-        // Threads have stacks of their own: the address of a local tells them apart well enough.
-        let local = 0u8;
-        let place = (std::ptr::from_ref(&local).addr() >> 16) % SHARDS;
-        self.calls.get(place).unwrap_or(&self.calls[0])
-    }
-
-    /// No call gets in any more.
-    pub(super) fn refuse_calls(&self) {
-        self.closing.store(true, Ordering::SeqCst);
-    }
-
-    /// Waits until every call that got in has left.
-    pub(super) fn wait_for_calls(&self) {
-        let mut guard = self.drained.lock().unwrap_or_else(PoisonError::into_inner);
-        while self
-            .calls
-            .iter()
-            .map(|shard| shard.0.load(Ordering::SeqCst))
-            .sum::<usize>()
-            > 0
-        {
-            guard = self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
-        }
+        let inside = self.calls.enter();
+        let inside = inside.ok_or_else(|| Error::invalid("the store was closed; free this handle"))?;
+        Ok(Call {
+            store: &self.store,
+            _inside: inside,
+        })
     }
 }
 
 /// One call under way.
 pub(super) struct Call<'a> {
-    shared: &'a Shared,
-    shard: &'a Shard,
+    store: &'a Store,
+    _inside: Inside<'a>,
 }
 
 impl std::ops::Deref for Call<'_> {
     type Target = Store;
 
     fn deref(&self) -> &Store {
-        &self.shared.store
+        self.store
     }
 }
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.shared.store.poison_after_panic();
-        }
-        self.shard.0.fetch_sub(1, Ordering::SeqCst);
-        if self.shared.closing.load(Ordering::SeqCst) {
-            let _guard = self.shared.drained.lock().unwrap_or_else(PoisonError::into_inner);
-            self.shared.changed.notify_all();
+            self.store.poison_after_panic();
         }
     }
 }
@@ -298,4 +251,96 @@ pub(super) unsafe fn write_sized<T: Copy>(value: &T, out: *mut T, out_size: usiz
         target.add(shared).write_bytes(0, out_size - shared);
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[expect(unsafe_code, reason = "calls the C functions as C would")]
+mod tests {
+    use std::ptr::{null, null_mut};
+
+    use super::*;
+    use crate::ffi::{
+        error::{sarsen_error_free, sarsen_error_message, sarsen_error_status},
+        kv::{sarsen_kv_read, sarsen_kv_set},
+        status::{SARSEN_INTERNAL, SARSEN_POISONED},
+        store::{enter, sarsen_store, sarsen_store_close, sarsen_store_open},
+    };
+
+    fn message(error: *const sarsen_error) -> String {
+        // SAFETY: an error that is live, or NULL.
+        let text = unsafe { std::ffi::CStr::from_ptr(sarsen_error_message(error)) };
+        text.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_panic_in_an_entry_is_a_status_and_an_error_object() {
+        let text: fn() -> Result<()> = || panic!("a text");
+        let number: fn() -> Result<()> = || panic!("number {}", "7".len());
+        let neither: fn() -> Result<()> = || std::panic::panic_any(7);
+        for (body, said) in [(text, "a text"), (number, "number 1"), (neither, "unknown")] {
+            let mut error: *mut sarsen_error = null_mut();
+            // SAFETY: a place for one pointer.
+            assert_eq!(unsafe { guard(&raw mut error, body) }, SARSEN_INTERNAL);
+            assert!(message(error).contains(said), "{}", message(error));
+            // SAFETY: the error is live and freed once.
+            unsafe {
+                assert_eq!(sarsen_error_status(error), SARSEN_INTERNAL);
+                sarsen_error_free(error);
+            }
+        }
+        // SAFETY: nobody wants the error.
+        assert_eq!(
+            unsafe { guard(null_mut(), || panic!("unheard")) },
+            SARSEN_INTERNAL
+        );
+        assert_eq!(guard_status(|| panic!("on purpose")), SARSEN_INTERNAL);
+        assert_eq!(guard_value(7, || panic!("on purpose")), 7);
+    }
+
+    /// Nobody knows in what state a call that panicked left things: no write goes on, reads and closing do.
+    #[test]
+    fn a_panic_inside_a_store_poisons_it_and_counts_as_a_call_that_left() {
+        let path = std::env::temp_dir().join(format!("sarsen-guard-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        let text = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+        let mut store: *mut sarsen_store = null_mut();
+        let key = b"key".as_ptr().cast();
+        // SAFETY: live handles, and pointers that are good for their lengths.
+        unsafe {
+            assert_eq!(
+                sarsen_store_open(text.as_ptr(), null(), &raw mut store, null_mut()),
+                SARSEN_OK
+            );
+            assert_eq!(sarsen_kv_set(store, key, 3, key, 3, null_mut()), SARSEN_OK);
+            let panicked = guard(null_mut(), || {
+                let _call = enter(store)?;
+                panic!("half-way")
+            });
+            assert_eq!(panicked, SARSEN_INTERNAL);
+            assert_eq!(sarsen_kv_set(store, key, 3, key, 3, null_mut()), SARSEN_POISONED);
+            let (mut buffer, mut len) = ([0u8; 8], 0);
+            let to = buffer.as_mut_ptr().cast();
+            assert_eq!(
+                sarsen_kv_read(store, null(), key, 3, to, 8, &raw mut len, null_mut()),
+                SARSEN_OK
+            );
+            assert_eq!(buffer.get(..len), Some(&b"key"[..]));
+            assert_eq!(
+                sarsen_store_close(store, null_mut()),
+                SARSEN_POISONED,
+                "it doesn't wait for ever"
+            );
+            assert_eq!(
+                sarsen_store_open(text.as_ptr(), null(), &raw mut store, null_mut()),
+                SARSEN_OK
+            );
+            assert_eq!(
+                sarsen_kv_set(store, key, 3, key, 3, null_mut()),
+                SARSEN_OK,
+                "reopened, it is as good as new"
+            );
+            assert_eq!(sarsen_store_close(store, null_mut()), SARSEN_OK);
+        }
+        std::fs::remove_dir_all(&path).unwrap();
+    }
 }

@@ -11,6 +11,7 @@
 
 mod batch;
 mod block;
+mod calls;
 mod error;
 mod guard;
 mod handle;

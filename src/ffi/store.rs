@@ -89,18 +89,20 @@ pub unsafe extern "C" fn sarsen_store_close(
             if store.is_null() {
                 return Ok(());
             }
-            // Tells a wrong kind of handle before anything is taken.
-            borrow(store.cast_const())?;
-            let Some(shared) = take(store) else { return Ok(()) };
+            let shared = share(store.cast_const())?;
             if shared.store.forked() {
                 // Locks and threads of the parent can't be touched here.
+                std::mem::forget(take(store));
                 std::mem::forget(shared);
                 return Ok(());
             }
-            shared.refuse_calls();
+            let inside = shared.calls.refuse();
             shared.store.announce_close();
-            shared.wait_for_calls();
-            shared.store.close()
+            shared.calls.wait(inside);
+            let closed = shared.store.close();
+            // The handle goes last: a callback may still be called, and use it to be refused.
+            drop(take(store));
+            closed
         })
     }
 }

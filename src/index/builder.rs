@@ -3,13 +3,11 @@
 //!
 //! Of a key's versions, those stay that some snapshot or now still sees. All versions of a key go to one part.
 
+use crate::vfs::sync::atomic::AtomicU64;
 use std::{
     collections::VecDeque,
     path::PathBuf,
-    sync::{
-        atomic::{AtomicU64, Ordering},
-        Arc,
-    },
+    sync::{atomic::Ordering, Arc},
 };
 
 use super::{part_file_name, Entry, Merged, PartWriter, TOMBSTONE};

@@ -15,15 +15,16 @@
 //! one atomic store. A node that is linked on its lower levels only is merely found by a longer way. The bytes
 //! behind a record's end are not part of any slice handed out, so later records may be stored there meanwhile.
 
+use crate::vfs::sync::{
+    atomic::{AtomicU32, AtomicU64, AtomicUsize},
+    disordered, Mutex,
+};
 use std::{
     cmp::Ordering as Order,
     fmt,
     sync::{
-        atomic::{
-            AtomicU32, AtomicU64, AtomicUsize,
-            Ordering::{Acquire, Relaxed, Release},
-        },
-        Arc, Mutex, OnceLock,
+        atomic::Ordering::{Acquire, Relaxed, Release},
+        Arc, OnceLock,
     },
 };
 
@@ -107,13 +108,18 @@ impl Memtable {
             });
         }
         let node = self.node(number);
-        node.fill(target.prefix, place);
+        if !disordered!(LinkedBeforeFilled) {
+            node.fill(target.prefix, place);
+        }
         let previous = hint.previous.iter().take(height);
         for (level, &previous) in previous.clone().enumerate() {
             node.set_link(level, self.node(previous).link(level), Relaxed);
         }
         for (level, &previous) in previous.enumerate() {
             self.node(previous).set_link(level, number, Release);
+        }
+        if disordered!(LinkedBeforeFilled) {
+            node.fill(target.prefix, place);
         }
         hint.node = number;
         hint.height = height;

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use crate::vfs::Region;
 
 mod builder;
+#[cfg(all(test, sarsen_explore))]
+mod explored;
 #[cfg(test)]
 mod golden;
 mod memtable;

@@ -139,8 +139,11 @@ impl Part {
 
     #[cold]
     fn open(&self) -> Result<&PartMap> {
-        let map = self.open_unshared()?;
-        Ok(self.map.get_or_init(|| map))
+        match self.open_unshared() {
+            Ok(map) => Ok(self.map.get_or_init(|| map)),
+            // Mapped by somebody else meanwhile, who may have taken its name away since.
+            Err(error) => self.map.get().ok_or(error),
+        }
     }
 
     /// A map of its own, of which nothing is known to be right.

@@ -4,10 +4,8 @@
 //! page is entered if so asked. The bits only say that somebody found immutable bytes to be right, so they need no
 //! ordering. Any thread, no locks.
 
-use std::sync::{
-    atomic::{AtomicU64, Ordering},
-    Arc,
-};
+use crate::vfs::sync::atomic::AtomicU64;
+use std::sync::{atomic::Ordering, Arc};
 
 use super::{
     page::{crc_matches, unit_offset, PageEntry, PageHeader, HASH_LEVEL, UNIT_BYTES},

@@ -169,7 +169,11 @@ fn open_segments(
     // What lies below was released, whether or not its removal reached the disk.
     for (number, len) in files.iter().filter(|(number, _)| *number >= first_segment) {
         if *number >= replayed_from {
-            segments.push(Arc::new(Segment::replayed(vfs, directory, *number)?));
+            // A living writer takes segments away that it made ready and has no use for, or gives them another number.
+            // One that counts is not taken away under a reader's lock, and is missed as damage.
+            if let Some(segment) = Segment::replayed(vfs, directory, *number)? {
+                segments.push(Arc::new(segment));
+            }
         } else {
             segments.push(Arc::new(Segment::retained(*number, *len, &no_bytes)));
         }

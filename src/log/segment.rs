@@ -3,12 +3,10 @@
 //!
 //! Any thread may read and sync a segment; only the appender, under the append lock, writes into it.
 
+use crate::vfs::sync::atomic::AtomicBool;
 use std::{
     path::Path,
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        Arc,
-    },
+    sync::{atomic::Ordering, Arc},
 };
 
 use crate::{
@@ -52,6 +50,19 @@ pub(super) fn segment_files(vfs: &dyn Vfs, directory: &Path) -> Result<Vec<(u64,
     Ok(files)
 }
 
+/// `None` if the file is gone.
+pub(super) fn open(vfs: &dyn Vfs, directory: &Path, number: u64) -> Result<Option<Arc<dyn File>>> {
+    let path = directory.join(segment_file_name(number));
+    match vfs.open(&path, OpenMode::Read) {
+        Ok(file) => Ok(Some(file)),
+        Err(Error::Io {
+            os_code: libc::ENOENT,
+            ..
+        }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Segment {
     number: u64,
@@ -89,16 +100,26 @@ impl Segment {
         ))
     }
 
-    /// A file that an earlier opening wrote, for reading. `len` is what the directory says.
-    pub(super) fn replayed(vfs: &dyn Vfs, directory: &Path, number: u64) -> Result<Segment> {
-        let file = vfs.open(&directory.join(segment_file_name(number)), OpenMode::Read)?;
+    /// A file that an earlier opening wrote, for reading; `None` if it is gone.
+    pub(super) fn replayed(vfs: &dyn Vfs, directory: &Path, number: u64) -> Result<Option<Segment>> {
+        let Some(file) = open(vfs, directory, number)? else {
+            return Ok(None);
+        };
         let size = file.len()?;
         let region = if size == 0 {
             Region::anonymous(0)?
         } else {
             file.map(size)?
         };
-        Ok(Segment::new(number, size, Some(file), region, 0, None, false))
+        Ok(Some(Segment::new(
+            number,
+            size,
+            Some(file),
+            region,
+            0,
+            None,
+            false,
+        )))
     }
 
     /// A file that recovery has no use for; followers open it themselves.

@@ -7,12 +7,10 @@
 //! Any thread may call anything. `take` and `ready` never wait for I/O. Numbers only rise, and so does the order of
 //! use: a ready segment that turns out too small goes back and gets a new number.
 
+use crate::vfs::sync::{atomic::AtomicU64, Mutex};
 use std::{
     path::PathBuf,
-    sync::{
-        atomic::{AtomicU64, Ordering},
-        Arc, Mutex, Weak,
-    },
+    sync::{atomic::Ordering, Arc, Weak},
 };
 
 use super::segment::{segment_file_name, LogWrite, Segment};

@@ -4,15 +4,15 @@ use std::{path::Path, sync::Arc};
 
 use super::{
     inspect::CheckedHeader,
-    segment::{segment_file_name, segment_files},
+    segment::{open, segment_files},
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     format::{
         bytes::{to_u64, to_usize},
         frame::{FrameHeader, FrameSeed, HEADER_BYTES},
     },
-    vfs::{File, OpenMode, Vfs},
+    vfs::Vfs,
 };
 
 /// Seq of the oldest commit in the log; `None` where there is none.
@@ -99,17 +99,4 @@ pub(super) fn first_header(
             frame_len,
         }),
     )
-}
-
-/// `None` if the file is gone.
-pub(super) fn open(vfs: &dyn Vfs, directory: &Path, number: u64) -> Result<Option<Arc<dyn File>>> {
-    let path = directory.join(segment_file_name(number));
-    match vfs.open(&path, OpenMode::Read) {
-        Ok(file) => Ok(Some(file)),
-        Err(Error::Io {
-            os_code: libc::ENOENT,
-            ..
-        }) => Ok(None),
-        Err(error) => Err(error),
-    }
 }

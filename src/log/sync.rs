@@ -3,11 +3,12 @@
 //! Any thread may call anything here. A failed sync poisons for good: the kernel may call pages clean that never
 //! reached the disk, so a retry would prove nothing.
 
+use crate::vfs::sync::{
+    atomic::{AtomicBool, AtomicU64},
+    disordered, Condvar, Mutex, MutexGuard,
+};
 use std::{
-    sync::{
-        atomic::{AtomicBool, AtomicU64, Ordering},
-        Condvar, Mutex, MutexGuard,
-    },
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
@@ -157,6 +158,9 @@ impl Drop for Lead<'_> {
             Err(error) => self.group.poison_locked(&mut state, error.clone()),
         }
         drop(state);
+        if disordered!(LeaderWakesNobody) {
+            return;
+        }
         self.group.changed.notify_all();
     }
 }

@@ -9,8 +9,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{
     inspect::{frame_behind, header_at, unchecked_header_at, CheckedHeader},
-    segment::{segment_display_name, segment_file_name, segment_files},
-    survey::{first_header, live_segments, open, First},
+    segment::{open, segment_display_name, segment_file_name, segment_files},
+    survey::{first_header, live_segments, First},
 };
 use crate::{
     error::{Error, Result},

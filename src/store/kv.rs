@@ -28,7 +28,7 @@ impl Store {
     /// The live version of a key at a snapshot, or now.
     fn kv_hit<'a>(&self, state: &'a State, snapshot: Option<&Snapshot>, key: &[u8]) -> Result<Hit<'a>> {
         check_key(key)?;
-        let seq = snapshot.map_or_else(|| self.engine.last_seq(), Snapshot::seq);
+        let seq = snapshot.map_or_else(|| self.engine.newest_in(state), Snapshot::seq);
         let hit = state.get(Key::new(SPACE_KV, key).bytes(), seq)?;
         hit.filter(|hit| hit.kind != kind::TOMBSTONE)
             .ok_or(Error::NotFound)

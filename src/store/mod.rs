@@ -138,7 +138,8 @@ impl Store {
 
     /// Writes a store of its own to `path`: what the snapshot sees, or the newest commit.
     pub fn backup(&self, snapshot: Option<&Snapshot>, path: &Path) -> Result<()> {
-        self.engine.backup(snapshot.map(Snapshot::seq), path)
+        let pinned = snapshot.and_then(Snapshot::pinned);
+        self.engine.backup(snapshot.map(Snapshot::seq), pinned, path)
     }
 
     /// Takes over a directory in the ancestral layout into a store without commits; how many records it had.

@@ -10,6 +10,7 @@
     reason = "the one module outside ffi that may: memory maps and raw system calls"
 )]
 
+use super::sync::atomic::AtomicU64;
 use std::{
     any::Any,
     fmt,
@@ -18,10 +19,7 @@ use std::{
     os::fd::AsRawFd,
     ptr::NonNull,
     slice,
-    sync::{
-        atomic::{AtomicU64, Ordering},
-        Arc, OnceLock,
-    },
+    sync::{atomic::Ordering, Arc, OnceLock},
 };
 
 use memmap2::{MmapOptions, MmapRaw};

@@ -8,6 +8,7 @@ mod map;
 mod os;
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) mod sim;
+pub(crate) mod sync;
 pub(crate) mod turn;
 
 use std::{ffi::OsString, fmt::Debug, io, path::Path, sync::Arc};

@@ -3,10 +3,9 @@
 //! another one holds, and where it waits. So the same seed gives the same history. In the shipped library nothing of
 //! that is left: these are the standard library's locks, and a panic elsewhere doesn't make them unusable.
 
-use std::{
-    sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::Duration,
-};
+use std::{sync::PoisonError, time::Duration};
+
+use super::sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A lock that a panic elsewhere left poisoned is still a lock: what it guards is checked by other means, or whole.
 #[inline]

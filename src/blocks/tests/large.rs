@@ -412,7 +412,7 @@ fn nothing_from_before_a_crash_shows_up_while_threads_write_over_it() {
         }
         let writer = place.large_writer(CAPACITY, 2);
         writer.resume(Arc::clone(&chunk), 4_096);
-        let appending = AtomicU32::new(2);
+        let appending = std::sync::atomic::AtomicU32::new(2);
         std::thread::scope(|scope| {
             let append = || {
                 for _ in 0..12 {

@@ -9,7 +9,7 @@ mod rewriting;
 use std::{
     path::{Path, PathBuf},
     sync::{
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
         Arc,
     },
 };
@@ -110,7 +110,7 @@ impl Place {
     }
 
     fn large_writer(&self, chunk_bytes: u64, first_number: u32) -> LargeWriter {
-        let next = Arc::new(AtomicU32::new(first_number));
+        let next = Arc::new(crate::vfs::sync::atomic::AtomicU32::new(first_number));
         LargeWriter::new(
             Arc::clone(&self.vfs),
             self.directory.clone(),
