@@ -28,8 +28,8 @@ impl Engine {
         let mut findings = Vec::new();
         self.verify_manifest(&mut findings)?;
         self.verify_log(&mut findings)?;
-        self.verify_kept_log(&mut findings)?;
         let view = self.view();
+        self.verify_kept_log(&view, &mut findings)?;
         for part in view.state.runs.iter().flat_map(|run| run.parts()) {
             self.check_not_closing()?;
             let file = format!("index/{}", part_file_name(part.meta().file));
@@ -82,33 +82,47 @@ impl Engine {
         Ok(())
     }
 
-    /// Frames before the checkpoint, as far as they are kept for followers.
-    fn verify_kept_log(&self, findings: &mut Vec<Finding>) -> Result<()> {
-        let checkpoint_seq = lock(&self.manifest).current().checkpoint_seq;
-        let mut seq = self.first_log_seq()?;
-        if seq > checkpoint_seq {
-            return Ok(());
+    /// The log as followers get it, with the blocks that it names. Behind damage it goes on in the next segment.
+    fn verify_kept_log(&self, view: &super::View, findings: &mut Vec<Finding>) -> Result<()> {
+        let first_segment = lock(&self.manifest).current().first_segment;
+        let starts = log::segment_starts(&self.vfs, &self.log_directory(), self.uuid, first_segment)?;
+        let mut from = Some(self.first_log_seq()?);
+        while let Some(seq) = from.filter(|seq| *seq <= view.seq) {
+            let mut next = seq;
+            match self.verify_frames(view, &mut next, findings) {
+                Ok(()) => return Ok(()),
+                Err(error @ Error::Corrupt { .. }) => findings.push(finding_of(&error, "")),
+                // The log was released past it meanwhile.
+                Err(Error::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+            from = starts.iter().copied().find(|start| *start > next);
         }
-        let read = (|| {
-            let mut tail = self.tail_from(seq, 0)?;
-            while seq <= checkpoint_seq {
-                self.check_not_closing()?;
-                match tail.poll(checkpoint_seq)? {
-                    Some(frame) => seq = frame.header().seq.saturating_add(1),
-                    None => return Err(Error::NotFound),
+        Ok(())
+    }
+
+    /// Frames from `next`, which follows, to the newest one of the view.
+    fn verify_frames(&self, view: &super::View, next: &mut u64, findings: &mut Vec<Finding>) -> Result<()> {
+        let mut tail = self.tail_from(*next, 0)?;
+        while *next <= view.seq {
+            self.check_not_closing()?;
+            let frame = tail
+                .poll(view.seq)
+                .and_then(|frame| frame.ok_or(Error::NotFound))
+                .map_err(|error| self.damaged_or_released(*next, error))?;
+            for block in super::follow::large_blocks(&frame)? {
+                let error = match view.block_range(&block, 0, block.len.min(1)) {
+                    Err(Error::NotFound) => self.damaged_or_released_block(*next, &block),
+                    Err(error) => error,
+                    Ok(_) => continue,
+                };
+                if error != Error::NotFound {
+                    findings.push(finding_of(&error, "blocks"));
                 }
             }
-            Ok(())
-        })();
-        match read {
-            // A hole that recovery got past by way of a checkpoint: for followers the log begins behind it.
-            Ok(()) | Err(Error::NotFound) => Ok(()),
-            Err(error @ Error::Corrupt { .. }) => {
-                findings.push(finding_of(&error, ""));
-                Ok(())
-            }
-            Err(error) => Err(error),
+            *next = frame.header().seq.saturating_add(1);
         }
+        Ok(())
     }
 
     /// Frames from the checkpoint on, read from the files once more. New ones may be appended meanwhile: they are

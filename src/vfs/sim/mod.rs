@@ -9,8 +9,8 @@
 //!
 //! Everything follows from the seeds and the order of calls, so tests use it from one thread, though any may. What it
 //! is stricter in than most real disks: a synced file without a synced name is lost; sectors reach the disk in any
-//! order; directories don't wait for each other. What it doesn't model: bit rot (tests flip bytes themselves), and
-//! SIGBUS, which is an error here.
+//! order; directories don't wait for each other. Bit rot and the like a test does itself (`damage`). What it doesn't
+//! model: SIGBUS, which is an error here.
 #![cfg_attr(
     not(feature = "simulation"),
     expect(
@@ -21,6 +21,7 @@
 
 mod content;
 mod crash;
+mod damage;
 mod disk;
 mod file;
 mod names;

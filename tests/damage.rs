@@ -1,0 +1,73 @@
+//! Damage of every kind to every file of a store: whatever was done to it, each answer is right or says that data is
+//! damaged; never a wrong byte, a panic, a hang, or more memory than the store is long.
+//!
+//! A sample of all that is possible runs by default. SARSEN_DAMAGE_EVERY=1 takes everything, as `make damage` does: one
+//! bit in so many is flipped, one length in so many tried.
+
+#![cfg(feature = "simulation")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test says what it saw, and why it can't go on"
+)]
+#![expect(
+    unsafe_code,
+    reason = "an allocator that counts is a trait with unsafe functions"
+)]
+
+#[path = "damage/allocation.rs"]
+mod allocation;
+#[path = "damage/examine.rs"]
+mod examine;
+#[path = "damage/flips.rs"]
+mod flips;
+#[path = "damage/layout.rs"]
+mod layout;
+#[path = "damage/model.rs"]
+mod model;
+#[path = "damage/store.rs"]
+mod store;
+
+use std::env;
+
+use flips::{Class, Sample, Table};
+
+#[global_allocator]
+static ALLOCATOR: allocation::Counting = allocation::Counting;
+
+/// One in so many, a prime unless all are taken: so that a sample meets each bit of a byte and each place in a unit.
+const DEFAULT_EVERY: u64 = 101;
+
+fn every() -> u64 {
+    let text = env::var("SARSEN_DAMAGE_EVERY")
+        .ok()
+        .filter(|text| !text.is_empty());
+    text.map_or(DEFAULT_EVERY, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("SARSEN_DAMAGE_EVERY is {text}, which is no number"))
+    })
+}
+
+#[test]
+fn a_flipped_bit_gives_right_answers_or_an_error() {
+    let sample = Sample {
+        every: every(),
+        first: 0,
+    };
+    let mut table = Table::default();
+    for shape in store::shapes() {
+        let files = shape.files();
+        let bytes: usize = files.values().map(Vec::len).sum();
+        println!("{}: {bytes} bytes in {} files", shape.name, files.len());
+        table.merge(flips::flip(&shape, sample, &|| {}));
+    }
+    println!("{}", table.to_text());
+    let wrong = table.count(Class::Wrong);
+    assert!(
+        wrong == 0,
+        "{wrong} flips are answered wrongly:\n{}",
+        table.wrong()
+    );
+}
