@@ -27,12 +27,18 @@ mod flips;
 mod layout;
 #[path = "damage/model.rs"]
 mod model;
+#[path = "damage/spread.rs"]
+mod spread;
 #[path = "damage/store.rs"]
 mod store;
+#[path = "damage/whole_files.rs"]
+mod whole_files;
 
 use std::env;
 
-use flips::{Class, Sample, Table};
+use flips::{Class, Table};
+use spread::Sample;
+use whole_files::Count;
 
 #[global_allocator]
 static ALLOCATOR: allocation::Counting = allocation::Counting;
@@ -57,7 +63,7 @@ fn a_flipped_bit_gives_right_answers_or_an_error() {
         first: 0,
     };
     let mut table = Table::default();
-    for shape in store::shapes() {
+    for shape in store::shapes(1) {
         let files = shape.files();
         let bytes: usize = files.values().map(Vec::len).sum();
         println!("{}: {bytes} bytes in {} files", shape.name, files.len());
@@ -70,4 +76,78 @@ fn a_flipped_bit_gives_right_answers_or_an_error() {
         "{wrong} flips are answered wrongly:\n{}",
         table.wrong()
     );
+}
+
+#[track_caller]
+fn none_wrong(what: &str, count: &Count) {
+    println!("{what}: {:?}", count.classes);
+    assert!(count.total() > 0, "nothing was tried");
+    let told = count
+        .wrong
+        .iter()
+        .take(20)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("\n");
+    assert!(
+        count.wrong.is_empty(),
+        "{} of {} are wrong:\n{told}",
+        count.wrong.len(),
+        count.total()
+    );
+}
+
+#[test]
+fn a_file_that_is_cut_off_anywhere_is_noticed_where_that_matters() {
+    let sample = Sample {
+        every: every(),
+        first: 0,
+    };
+    let mut count = Count::default();
+    for shape in store::shapes(1) {
+        count.merge(whole_files::truncate(&shape, sample));
+    }
+    none_wrong("cut", &count);
+}
+
+#[test]
+fn a_file_that_is_gone_is_noticed() {
+    let mut count = Count::default();
+    for shape in store::shapes(1) {
+        count.merge(whole_files::remove(&shape));
+    }
+    none_wrong("removed", &count);
+}
+
+#[test]
+fn an_older_copy_of_a_file_is_noticed() {
+    let mut count = Count::default();
+    for shape in store::shapes(1) {
+        count.merge(whole_files::roll_back(&shape));
+    }
+    none_wrong("rolled back", &count);
+}
+
+#[test]
+fn a_file_of_another_store_is_noticed() {
+    let mut count = Count::default();
+    for others in [store::shapes(2), store::longer_shapes(3)] {
+        for (shape, other) in store::shapes(1).iter().zip(others) {
+            count.merge(whole_files::take_from(shape, &other.files()));
+        }
+    }
+    println!(
+        "{} parts with the same keys, counts and commits were left out",
+        count.alike
+    );
+    none_wrong("of another store", &count);
+}
+
+#[test]
+fn a_file_in_the_place_of_its_neighbour_is_noticed() {
+    let mut count = Count::default();
+    for shape in store::shapes(1) {
+        count.merge(whole_files::swap_neighbours(&shape));
+    }
+    none_wrong("in the place of a neighbour", &count);
 }

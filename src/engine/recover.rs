@@ -9,6 +9,7 @@ use std::{path::Path, sync::Arc};
 use super::{
     apply::{self, Contents, Steps, Tally},
     readers::Readers,
+    stale,
     state::{Generation, State},
     Options, Recovery, Verdict,
 };
@@ -68,7 +69,8 @@ struct Replayed {
 
 pub(super) fn recover(sources: &Sources<'_>, start_us: u64) -> Result<Recovered> {
     let mut limit = u64::MAX;
-    let (replayed, end) = loop {
+    let unknown_part = stale::newest_unknown_part(sources)?;
+    let (replayed, mut end) = loop {
         let (replayed, end) = replay(sources, limit)?;
         match first_broken_large(&replayed, end.proven_seq)? {
             // The commit was never durable: the log ends before it.
@@ -77,6 +79,9 @@ pub(super) fn recover(sources: &Sources<'_>, start_us: u64) -> Result<Recovered>
         }
     };
     let cut_short = limit != u64::MAX;
+    if let Some(part) = unknown_part.filter(|_| end.damage.is_none()) {
+        end.damage = stale::missing_commits(sources, &part, end.last_seq, end.highest_number);
+    }
     if let Some(damage) = &end.damage {
         if !sources.options.salvage {
             return Err(damage.clone());

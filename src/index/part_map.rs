@@ -4,9 +4,12 @@
 //! page is entered if so asked. The bits only say that somebody found immutable bytes to be right, so they need no
 //! ordering. Any thread, no locks.
 
-use std::sync::{
-    atomic::{AtomicU64, Ordering},
-    Arc,
+use std::{
+    path::Path,
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        Arc,
+    },
 };
 
 use super::{
@@ -20,7 +23,7 @@ use crate::{
         bytes::{to_u64, to_usize},
         manifest::PartMeta,
     },
-    vfs::{File, Region},
+    vfs::{File, OpenMode, Region, Vfs},
 };
 
 #[derive(Debug)]
@@ -261,6 +264,25 @@ fn read_footer(region: &Region, meta: &PartMeta) -> Result<Footer> {
         return Err(wrong("the footer contradicts the manifest"));
     }
     Ok(footer)
+}
+
+/// The newest commit in a part that nothing else describes; `None` if its footer is not whole.
+pub(crate) fn read_max_seq(vfs: &Arc<dyn Vfs>, path: &Path, number: u64) -> Result<Option<u64>> {
+    let file = vfs.open(path, OpenMode::Read)?;
+    let len = file.len()?;
+    let mut tail = [0; 8];
+    let Some(tail_at) = len.checked_sub(to_u64(tail.len())) else {
+        return Ok(None);
+    };
+    file.read_at(tail_at, &mut tail)?;
+    let footer_at = Footer::decode_tail(&tail).and_then(|(units, _)| len.checked_sub(unit_offset(units)));
+    let Some(bytes) = footer_at.and_then(|at| to_usize(len - at)) else {
+        return Ok(None);
+    };
+    let mut footer = vec![0; bytes];
+    file.read_at(len - to_u64(bytes), &mut footer)?;
+    let footer = Footer::decode(&footer, len).filter(|footer| footer.number == number);
+    Ok(footer.map(|footer| footer.max_seq))
 }
 
 #[cold]

@@ -3,7 +3,8 @@
 //! `supply` makes segments ready ahead of time, `appender` writes frames and marks into them, `sync` makes one sync
 //! serve many waiters, `replay` reads the log after a crash, `cut` removes what recovery undid. `tail` follows the
 //! log, `survey` tells it which segments count. `inspect` is how both look at bytes that somebody may be storing to;
-//! `missing` says where damage is that hides a commit.
+//! `missing` says where damage is that hides a commit, `stray` which
+//! files can't be what they are taken for.
 //!
 //! An opening appends nothing to a segment of an earlier one: its first frame starts a new segment, whose number is
 //! above every number in use. Nor does it change anything there, but for a header that `cut` wipes out. So whatever a crash left behind a log's end stays there, as evidence, until a
@@ -15,6 +16,7 @@ mod inspect;
 mod missing;
 mod replay;
 mod segment;
+mod stray;
 mod supply;
 mod survey;
 mod sync;

@@ -3,7 +3,7 @@
 //! same state.
 //!
 //! *Damage* is a stop at a commit that something says had been durable: the manifest, an accepted frame, a mark or a
-//! header behind the stop. A *torn tail* is a stop behind which commits are proven to have been begun: a frame of the
+//! header behind the stop; so are files that can't be what they are taken for (`stray`). A *torn tail* is a stop behind which commits are proven to have been begun: a frame of the
 //! next seq starts right there, or a header of this store, segment and seq or a later one lies behind it. Zeros, a mark
 //! and the leftovers of a recycled segment are neither: their headers fail the segment's seed, and a leftover that
 //! happens to start at the stop has a smaller seq.
@@ -13,6 +13,7 @@ use std::{path::Path, sync::Arc};
 use super::{
     inspect::{frame_behind, header_at, look_on, unchecked_header_at, Evidence},
     segment::{segment_display_name, segment_files, Segment},
+    stray,
 };
 use crate::{
     error::{Error, Result},
@@ -151,7 +152,19 @@ pub(crate) fn replay(
         torn: torn_bytes.is_some() || evidence.newest_seq >= chain.expected,
         dropped_bytes,
         replayed_bytes,
-        damage: damage(&segments, &start, &position, &chain, claimed_seq, &evidence),
+        damage: damage(&segments, &start, &position, &chain, claimed_seq, &evidence).or_else(|| {
+            if chain.expected > start.limit {
+                return None;
+            }
+            let found = stray::find(&segments, uuid, &position, chain.expected, &mut scratch)?;
+            Some(Error::Corrupt {
+                file: segment_display_name(found.segment),
+                offset: found.offset,
+                what: found.what.into(),
+                first_seq: found.seq,
+                last_seq: found.seq,
+            })
+        }),
         segments,
         highest_number,
     })

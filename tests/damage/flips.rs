@@ -4,12 +4,6 @@ use std::{
     collections::BTreeMap,
     fmt::Write,
     panic::{catch_unwind, AssertUnwindSafe},
-    sync::{
-        atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc, Mutex,
-    },
-    thread,
-    time::Duration,
 };
 
 use sarsen::{simulation::SimVfs, Error, Verdict};
@@ -18,11 +12,10 @@ use crate::{
     allocation::Use,
     examine::{examine, Outcome},
     layout::{layout, span_at, Kind, Span, Spans},
+    spread::{spread, Sample},
     store::Shape,
 };
 
-/// A look at one damaged store takes a millisecond or so.
-const MOST_SECONDS: u64 = 60;
 /// Wrong answers told of for each kind of byte; the rest is counted.
 const MOST_TOLD: usize = 4;
 
@@ -135,13 +128,6 @@ struct Flip {
     bit: u8,
 }
 
-/// Which bits of a shape are flipped: one in `every`, starting with number `first`.
-#[derive(Debug, Clone, Copy)]
-pub struct Sample {
-    pub every: u64,
-    pub first: u64,
-}
-
 /// What is the same for every flip of a shape.
 struct Bench<'a> {
     shape: &'a Shape,
@@ -173,30 +159,18 @@ pub fn flip(shape: &Shape, sample: Sample, prepare: &(dyn Fn() + Sync)) -> Table
         .map(|(name, bytes)| (name.clone(), bytes.len() as u64 * 8))
         .collect();
     let bits: u64 = lens.iter().map(|(_, bits)| bits).sum();
-    let next = AtomicU64::new(sample.first);
-    let table = Mutex::new(Table::default());
-    let workers = thread::available_parallelism().map_or(1, usize::from).min(8);
-    thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                prepare();
-                let disk = shape.disk.restart();
-                let watch = Watch::new();
-                let mut found = Table::default();
-                loop {
-                    let number = next.fetch_add(sample.every, Ordering::Relaxed);
-                    if number >= bits {
-                        break;
-                    }
-                    let flip = nth(&lens, number);
-                    watch.begin(&flip);
-                    bench.try_flip(&disk, &flip, &mut found);
-                }
-                table.lock().expect("no worker panics with it").merge(found);
-            });
+    let tables = spread(bits, sample, &|numbers| {
+        prepare();
+        let disk = shape.disk.restart();
+        let mut table = Table::default();
+        for number in numbers {
+            bench.try_flip(&disk, &nth(&lens, number), &mut table);
         }
+        table
     });
-    table.into_inner().expect("no worker panics with it")
+    let mut all = Table::default();
+    tables.into_iter().for_each(|table| all.merge(table));
+    all
 }
 
 fn nth(lens: &[(String, u64)], mut number: u64) -> Flip {
@@ -258,6 +232,9 @@ impl Bench<'_> {
             return Err(wrong.clone());
         }
         let last = outcome.last_seq();
+        if last > self.shape.last {
+            return Err(format!("commit {last} is the newest, {} was", self.shape.last));
+        }
         if last < self.shape.last {
             if outcome.verdict() != Some(Verdict::TornTail) {
                 // Nothing says that a frame was begun where its header doesn't, and nothing lies behind it.
@@ -328,44 +305,5 @@ fn judge_refusal(flip: &Flip, span: &Span, error: &Error) -> Result<Class, Strin
         Ok(Class::Refused)
     } else {
         Err(format!("commit {seq} is damaged, opening says {error:?}"))
-    }
-}
-
-/// Ends the process, saying why, when a look at a damaged store does not come to an end.
-struct Watch {
-    sender: mpsc::Sender<String>,
-    ended: std::sync::Arc<AtomicBool>,
-}
-
-impl Watch {
-    fn new() -> Watch {
-        let (sender, receiver) = mpsc::channel::<String>();
-        let ended = std::sync::Arc::new(AtomicBool::new(false));
-        let is_over = std::sync::Arc::clone(&ended);
-        thread::spawn(move || {
-            let mut current = String::new();
-            loop {
-                match receiver.recv_timeout(Duration::from_secs(MOST_SECONDS)) {
-                    Ok(next) => current = next,
-                    Err(mpsc::RecvTimeoutError::Disconnected) => return,
-                    Err(mpsc::RecvTimeoutError::Timeout) if is_over.load(Ordering::Acquire) => return,
-                    Err(mpsc::RecvTimeoutError::Timeout) => {
-                        eprintln!("no end after {MOST_SECONDS} seconds: {current}");
-                        std::process::abort();
-                    }
-                }
-            }
-        });
-        Watch { sender, ended }
-    }
-
-    fn begin(&self, flip: &Flip) {
-        let _ = self.sender.send(format!("{flip:?}"));
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Release);
     }
 }

@@ -193,6 +193,56 @@ impl Manifest {
     }
 }
 
+impl Manifest {
+    /// The newest commit that the frames and marks of a segment say was durable.
+    pub fn proven_by_segment(&self, name: &str, bytes: &[u8]) -> u64 {
+        let number = segment_number(name);
+        let durable = |at: usize| match bytes.get(at..at + 32) {
+            Some(mark) if mark.starts_with(b"SMRK") => {
+                (u32_at(mark, 4) == self.seeded(number, &[&mark[8..]])).then(|| u64_at(mark, 16))
+            }
+            _ => self.frame_at(number, bytes, at).map(|frame| frame.durable_seq),
+        };
+        let places = (0..bytes.len()).step_by(8);
+        places.filter_map(durable).max().unwrap_or(0)
+    }
+
+    fn seeded(&self, segment: u64, covered: &[&[u8]]) -> u32 {
+        let crc = crc32c::crc32c(&self.uuid);
+        let crc = crc32c::crc32c_append(crc, &segment.to_le_bytes());
+        covered
+            .iter()
+            .fold(crc, |crc, bytes| crc32c::crc32c_append(crc, bytes))
+    }
+
+    /// A frame whose header is right.
+    fn frame_at(&self, segment: u64, bytes: &[u8], at: usize) -> Option<FrameAt> {
+        let header = bytes
+            .get(at..at + 64)
+            .filter(|header| header.starts_with(b"SFRM"))?;
+        let assigned_len = u32_at(header, 44) as usize;
+        let commands_len = (u64_at(header, 48) as usize).next_multiple_of(8);
+        let len = 64 + assigned_len + commands_len + u64_at(header, 56) as usize;
+        let assigned = bytes.get(at + 64..at + len)?.get(..assigned_len)?;
+        (u32_at(header, 4) == self.seeded(segment, &[&header[8..], assigned])).then(|| FrameAt {
+            seq: u64_at(header, 8),
+            durable_seq: u64_at(header, 24),
+            len,
+        })
+    }
+}
+
+struct FrameAt {
+    seq: u64,
+    durable_seq: u64,
+    len: usize,
+}
+
+fn segment_number(name: &str) -> u64 {
+    let digits = name.trim_start_matches("log/").trim_end_matches(".log");
+    digits.parse().expect("a segment's number")
+}
+
 /// The spans of each file of a shape.
 pub fn layout(shape: &Shape) -> BTreeMap<String, Spans> {
     let files = shape.files();
@@ -269,30 +319,13 @@ fn manifest_spans(manifest: &Manifest, bytes: &[u8]) -> Spans {
 }
 
 fn segment_spans(shape: &Shape, manifest: &Manifest, name: &str, bytes: &[u8]) -> Spans {
-    let digits = name.trim_start_matches("log/").trim_end_matches(".log");
-    let number: u64 = digits.parse().expect("a segment's number");
+    let number = segment_number(name);
     let mut spans = Vec::new();
     if number < manifest.first_segment {
         return spans;
     }
-    let seeded = |covered: [&[u8]; 2]| {
-        let crc = crc32c::crc32c(&manifest.uuid);
-        let crc = crc32c::crc32c_append(crc, &number.to_le_bytes());
-        covered
-            .iter()
-            .fold(crc, |crc, bytes| crc32c::crc32c_append(crc, bytes))
-    };
     let mut at = 0;
-    while bytes.len() - at >= 64 && &bytes[at..at + 4] == b"SFRM" {
-        let header = &bytes[at..at + 64];
-        let assigned_len = u32_at(header, 44) as usize;
-        let commands_len = (u64_at(header, 48) as usize).next_multiple_of(8);
-        let len = 64 + assigned_len + commands_len + u64_at(header, 56) as usize;
-        let seq = u64_at(header, 8);
-        let assigned = &bytes[at + 64..at + 64 + assigned_len];
-        if u32_at(header, 4) != seeded([&header[8..], assigned]) {
-            break;
-        }
+    while let Some(FrameAt { seq, len, .. }) = manifest.frame_at(number, bytes, at) {
         let kind = if seq > shape.durable {
             Kind::TailFrame(seq)
         } else if seq > manifest.checkpoint_seq {
@@ -309,7 +342,10 @@ fn segment_spans(shape: &Shape, manifest: &Manifest, name: &str, bytes: &[u8]) -
         at += len;
     }
     if bytes.len() - at >= 32 && &bytes[at..at + 4] == b"SMRK" {
-        assert_eq!(u32_at(bytes, at + 4), seeded([&bytes[at + 8..at + 32], &[]]));
+        assert_eq!(
+            u32_at(bytes, at + 4),
+            manifest.seeded(number, &[&bytes[at + 8..at + 32]])
+        );
         spans.push(Span {
             bytes: at as u64..at as u64 + 32,
             kind: Kind::Mark,

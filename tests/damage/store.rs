@@ -83,6 +83,8 @@ pub fn files_of(disk: &SimVfs) -> Files {
 }
 
 struct Life {
+    /// Makes the values of two otherwise equal lives different.
+    salt: u64,
     disk: SimVfs,
     options: Options,
     store: Option<Store>,
@@ -98,7 +100,8 @@ impl Life {
     fn new(seed: u64, options: Options) -> Life {
         let disk = SimVfs::new(seed).with_reserve(1 << 20);
         let store = Store::open_on(&disk, Shape::root(), &options).expect("a new store");
-        Life {
+        let mut life = Life {
+            salt: seed << 32,
             disk,
             options,
             store: Some(store),
@@ -108,7 +111,9 @@ impl Life {
             durable: 0,
             durable_lens: BTreeMap::new(),
             moments: Vec::new(),
-        }
+        };
+        everyday(&mut life, 500, EXTRA.get());
+        life
     }
 
     fn store(&self) -> &Store {
@@ -160,6 +165,12 @@ impl Life {
                 .map(|(name, bytes)| (name, bytes.len() as u64))
                 .collect();
         }
+    }
+
+    /// Values of this life.
+    fn filler(&self) -> impl Fn(usize, u64) -> Vec<u8> + use<> {
+        let salt = self.salt;
+        move |len, number| filled(len, salt + number)
     }
 
     fn process(&mut self, commands: &[Command]) {
@@ -268,6 +279,7 @@ const TAGS: [&str; 4] = ["topic:stones", "topic:wood", "year:2001", "a"];
 
 /// A dozen commits with a bit of everything, all small.
 fn everyday(life: &mut Life, from: u64, commits: u64) {
+    let filled = life.filler();
     for number in from..from + commits {
         let tags = vec![TAGS[(number % 3) as usize], TAGS[3]];
         let mut commands = vec![
@@ -291,8 +303,9 @@ fn everyday(life: &mut Life, from: u64, commits: u64) {
 
 /// Rewritten chunks with their tables, a merged run, a second run with tombstones above it, a log of two openings: the
 /// first ends in commits that are durable and some that aren't, the second has only such.
-pub fn rewritten() -> Shape {
-    let mut life = Life::new(1, options());
+pub fn rewritten(seed: u64) -> Shape {
+    let mut life = Life::new(seed, options());
+    let filled = life.filler();
     life.process(&[Command::Block(filled(900, 1)), Command::Block(filled(34_000, 2))]);
     everyday(&mut life, 0, 24);
     life.process(&[
@@ -350,14 +363,15 @@ pub fn rewritten() -> Shape {
 
 /// Log that is kept for followers, over more than one segment; a large block with CRCs for its pages; a log that ends in
 /// a mark.
-pub fn retained() -> Shape {
+pub fn retained(seed: u64) -> Shape {
     let mut life = Life::new(
-        2,
+        seed,
         Options {
             log_retention_bytes: 4 << 20,
             ..options()
         },
     );
+    let filled = life.filler();
     life.process(&[
         Command::Block(filled(2_000, 1)),
         Command::Set(b"pages".to_vec(), filled(70_000, 2)),
@@ -384,14 +398,15 @@ pub fn retained() -> Shape {
 }
 
 /// Closed in order: nothing but a manifest, one run and its chunks. Everything is checked at every read.
-pub fn closed() -> Shape {
+pub fn closed(seed: u64) -> Shape {
     let mut life = Life::new(
-        3,
+        seed,
         Options {
             check: Check::EveryRead,
             ..options()
         },
     );
+    let filled = life.filler();
     everyday(&mut life, 200, 12);
     life.reopen();
     life.process(&[
@@ -403,6 +418,20 @@ pub fn closed() -> Shape {
     life.closed("closed")
 }
 
-pub fn shapes() -> Vec<Shape> {
-    vec![rewritten(), retained(), closed()]
+/// The same lives as `shapes`, with a few commits more at the start: parts hold other entries.
+pub fn longer_shapes(seed: u64) -> Vec<Shape> {
+    EXTRA.set(3);
+    let shapes = shapes(seed);
+    EXTRA.set(0);
+    shapes
+}
+
+thread_local! {
+    /// Commits that come before all others.
+    static EXTRA: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// `seed` tells stores with the same history apart: uuids, nonces and values are others.
+pub fn shapes(seed: u64) -> Vec<Shape> {
+    vec![rewritten(seed), retained(seed), closed(seed)]
 }
