@@ -14,11 +14,13 @@
 )]
 #![expect(
     unsafe_code,
-    reason = "an allocator that counts is a trait with unsafe functions"
+    reason = "an allocator that counts is a trait with unsafe functions; pipes and devices are system calls"
 )]
 
 #[path = "damage/allocation.rs"]
 mod allocation;
+#[path = "damage/entries.rs"]
+mod entries;
 #[path = "damage/examine.rs"]
 mod examine;
 #[path = "damage/flips.rs"]
@@ -27,6 +29,8 @@ mod flips;
 mod layout;
 #[path = "damage/model.rs"]
 mod model;
+#[path = "damage/salvage.rs"]
+mod salvage;
 #[path = "damage/spread.rs"]
 mod spread;
 #[path = "damage/store.rs"]
@@ -150,4 +154,47 @@ fn a_file_in_the_place_of_its_neighbour_is_noticed() {
         count.merge(whole_files::swap_neighbours(&shape));
     }
     none_wrong("in the place of a neighbour", &count);
+}
+
+#[test]
+fn salvage_reads_what_is_left_and_says_what_is_missing() {
+    let (mut tried, mut wrong) = (0, Vec::new());
+    for shape in store::shapes(1) {
+        salvage::without_manifest(&shape);
+        let sound = examine::examine(&shape, &shape.disk, &shape.salvage());
+        assert!(sound.is_sound(), "{sound:#?}");
+        for case in salvage::cases(&shape) {
+            tried += 1;
+            if let Err(what) = salvage::salvage(&shape, &case, &sound) {
+                wrong.push(format!(
+                    "{} {} {:?} {}: {what}",
+                    shape.name, case.file, case.kind, case.what
+                ));
+            }
+        }
+    }
+    println!("{tried} stores salvaged");
+    assert!(
+        wrong.is_empty(),
+        "{} of {tried} are wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn whatever_stands_in_the_place_of_a_file_is_no_harm() {
+    let (mut tried, mut wrong) = (0, Vec::new());
+    for shape in store::shapes(1) {
+        let (count, errors) = entries::try_all(&shape);
+        tried += count;
+        wrong.extend(errors);
+    }
+    println!("{tried} stores with something else in the place of a file or directory");
+    assert!(
+        wrong.is_empty(),
+        "{} of {tried} are wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }

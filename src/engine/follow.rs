@@ -161,7 +161,9 @@ impl Engine {
 
     /// What it means that commit `seq` is not to be found in the log: damage, unless the log was released past it.
     pub(super) fn damaged_or_released(&self, seq: u64, error: Error) -> Error {
-        if error != Error::NotFound || seq > self.last_seq() {
+        // A salvaged store knows of commits that it doesn't have.
+        let known = self.last_seq().max(self.recovery().proven_seq);
+        if error != Error::NotFound || seq > known {
             return error;
         }
         match self.log_now() {

@@ -66,6 +66,7 @@ impl Engine {
         // What salvage finds may have holes that a writer would build upon.
         options.read_only |= options.salvage;
         match look_at(&vfs, root)? {
+            Found::Store if options.salvage => {}
             Found::Store => check_directories(&vfs, root)?,
             Found::Nothing | Found::Empty if !options.create || options.read_only => {
                 return Err(Error::NotAStore {
@@ -105,11 +106,18 @@ impl Engine {
         if !options.read_only && vfs.entry_kind(&root.join(MANIFEST_NAME))?.is_none() {
             create(&vfs, root, &options)?;
         }
-        let readers = Readers::new(Arc::clone(&vfs), root, !options.read_only)?;
+        let readers = match Readers::new(Arc::clone(&vfs), root, !options.read_only) {
+            // Whatever stands there instead of the file: no writer can be at work beside this.
+            Err(_) if options.salvage => Readers::none(Arc::clone(&vfs)),
+            readers => readers?,
+        };
         let (manifest, recovered) = read_and_recover(&vfs, root, &options, &readers, start_us)?;
         let engine = Arc::new(Engine::assemble(
             vfs, root, options, readers, manifest, recovered, lock_file,
         )?);
+        if engine.options.salvage {
+            engine.judge_salvaged()?;
+        }
         engine.start_background()?;
         Ok(engine)
     }
@@ -440,6 +448,10 @@ impl Engine {
         self.state.store(Arc::new(recovered.state));
         self.published.store(seq, Ordering::SeqCst);
         self.group.advance(recovered.recovery.proven_seq);
+        drop(slot);
+        if self.options.salvage {
+            self.judge_salvaged()?;
+        }
         Ok(seq)
     }
 
@@ -451,6 +463,17 @@ impl Engine {
             state: Arc::new(recovered.state),
             seq: recovered.recovery.last_seq,
         })
+    }
+
+    /// Salvage reads everything before it hands out anything: the verdict is about the whole store then, not about the
+    /// log only.
+    fn judge_salvaged(&self) -> Result<()> {
+        let is_sound = self.verify()?.is_empty();
+        let mut recovery = lock(&self.recovery);
+        if !is_sound {
+            recovery.verdict = Verdict::Damaged;
+        }
+        Ok(())
     }
 
     pub(super) fn log_directory(&self) -> PathBuf {

@@ -163,6 +163,9 @@ fn open_runs(sources: &Sources<'_>) -> Vec<Arc<Run>> {
             .root
             .join("index")
             .join(crate::index::part_file_name(meta.file));
+        if sources.options.salvage {
+            return Part::salvaged(Arc::clone(sources.vfs), path, meta.clone());
+        }
         Part::new(Arc::clone(sources.vfs), path, meta.clone(), check_every_read)
     };
     let runs = sources.manifest.runs.iter();
@@ -208,6 +211,7 @@ fn replay(sources: &Sources<'_>, limit: u64) -> Result<(Replayed, ReplayEnd)> {
         epoch: manifest.epoch,
         durable_seq: manifest.durable_seq,
         limit,
+        salvage: sources.options.salvage,
     };
     let end = log::replay(
         sources.vfs,

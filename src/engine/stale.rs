@@ -30,7 +30,12 @@ pub(super) fn newest_unknown_part(sources: &Sources<'_>) -> Result<Option<Unknow
     }
     let directory = sources.root.join("index");
     let mut newest: Option<UnknownPart> = None;
-    for entry in sources.vfs.list(&directory)? {
+    let entries = match sources.vfs.list(&directory) {
+        // Its parts are missing then, which is damage enough.
+        Err(_) if sources.options.salvage => return Ok(None),
+        entries => entries?,
+    };
+    for entry in entries {
         let name = entry.name.to_string_lossy();
         let Some(number) = parse_part_file_name(&name).filter(|_| entry.kind == EntryKind::File) else {
             continue;

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     format::{bytes::to_usize, record},
     index::part_file_name,
-    log::{self, ReplayStart},
+    log::{self, ReplayEnd, ReplayStart},
 };
 
 /// One thing that is wrong.
@@ -61,6 +61,15 @@ impl Engine {
         Ok(findings)
     }
 
+    /// Damage is a finding; so is whatever can't be read, where a store is looked at to see what is left of it.
+    fn note(&self, error: Error, place: &str, findings: &mut Vec<Finding>) -> Result<()> {
+        if !self.options.salvage && !matches!(error, Error::Corrupt { .. }) {
+            return Err(error);
+        }
+        findings.push(finding_of(&error, place));
+        Ok(())
+    }
+
     fn verify_manifest(&self, findings: &mut Vec<Finding>) -> Result<()> {
         let bad_copy = match super::manifest_file::ManifestFile::read(&self.vfs, &self.root) {
             Ok(Some(manifest)) => manifest.bad_copy(),
@@ -68,11 +77,10 @@ impl Engine {
                 findings.push(finding("MANIFEST", 0, "the file is gone"));
                 None
             }
-            Err(error @ Error::Corrupt { .. }) => {
-                findings.push(finding_of(&error, ""));
+            Err(error) => {
+                self.note(error, "MANIFEST", findings)?;
                 None
             }
-            Err(error) => return Err(error),
         };
         let bad_copy = bad_copy.or(lock(&self.manifest).bad_copy());
         if let Some(offset) = bad_copy {
@@ -85,16 +93,18 @@ impl Engine {
     /// The log as followers get it, with the blocks that it names. Behind damage it goes on in the next segment.
     fn verify_kept_log(&self, view: &super::View, findings: &mut Vec<Finding>) -> Result<()> {
         let first_segment = lock(&self.manifest).current().first_segment;
-        let starts = log::segment_starts(&self.vfs, &self.log_directory(), self.uuid, first_segment)?;
+        let starts = match log::segment_starts(&self.vfs, &self.log_directory(), self.uuid, first_segment) {
+            Ok(starts) => starts,
+            Err(error) => return self.note(error, "log", findings),
+        };
         let mut from = Some(self.first_log_seq()?);
         while let Some(seq) = from.filter(|seq| *seq <= view.seq) {
             let mut next = seq;
             match self.verify_frames(view, &mut next, findings) {
                 Ok(()) => return Ok(()),
-                Err(error @ Error::Corrupt { .. }) => findings.push(finding_of(&error, "")),
                 // The log was released past it meanwhile.
                 Err(Error::NotFound) => {}
-                Err(error) => return Err(error),
+                Err(error) => self.note(error, "log", findings)?,
             }
             from = starts.iter().copied().find(|start| *start > next);
         }
@@ -135,7 +145,9 @@ impl Engine {
             checkpoint_seq: manifest.checkpoint_seq,
             epoch: manifest.epoch,
             durable_seq: manifest.durable_seq,
-            limit: published,
+            // What ended the log is to be told, where it was opened in spite of that.
+            limit: if self.options.salvage { u64::MAX } else { published },
+            salvage: self.options.salvage,
         };
         let directory = self.root.join("log");
         let end = log::replay(
@@ -147,22 +159,19 @@ impl Engine {
             &mut |_, _, _| Ok(()),
         );
         match end {
-            Ok(end) if end.last_seq < published => match end.damage {
-                Some(error) => findings.push(finding_of(&error, "log")),
-                None => findings.push(finding(
-                    &format!("log/{}", log::segment_file_name(end.position.segment)),
-                    end.position.offset,
-                    &format!(
-                        "the log ends at commit {}, commit {published} was appended",
-                        end.last_seq
-                    ),
-                )),
-            },
+            Ok(ReplayEnd {
+                damage: Some(error), ..
+            }) => findings.push(finding_of(&error, "log")),
+            Ok(end) if end.last_seq < published => findings.push(finding(
+                &format!("log/{}", log::segment_file_name(end.position.segment)),
+                end.position.offset,
+                &format!(
+                    "the log ends at commit {}, commit {published} was appended",
+                    end.last_seq
+                ),
+            )),
             Ok(_) => {}
-            Err(error @ Error::Corrupt { .. }) => {
-                findings.push(finding_of(&error, ""));
-            }
-            Err(error) => return Err(error),
+            Err(error) => self.note(error, "log", findings)?,
         }
         Ok(())
     }
@@ -194,7 +203,7 @@ impl Engine {
             // Chunk files were read whole above; here it is about blocks that are missing or still in the log.
             if let Err(error) = view.block_range(&block, 0, block.len.min(1)) {
                 let key: Vec<u8> = entry.key.iter().take(64).copied().collect();
-                let mut found = finding_of(&error, "blocks");
+                let mut found = finding_of(&error, &view.state.chunk_file(block.chunk));
                 found.offset = block.offset;
                 found.what = format!(
                     "the entry {:?} names a block of {} bytes in chunk {}: {}",

@@ -37,19 +37,28 @@ pub(super) fn segment_display_name(number: u64) -> String {
 
 /// Number and length of every segment file in `directory`, ascending. Other files are none of the log's business.
 pub(super) fn segment_files(vfs: &dyn Vfs, directory: &Path) -> Result<Vec<(u64, u64)>> {
+    Ok(segment_entries(vfs, directory)?.0)
+}
+
+/// The same, and the numbers of what has the name of a segment and is no regular file.
+pub(super) fn segment_entries(vfs: &dyn Vfs, directory: &Path) -> Result<(Vec<(u64, u64)>, Vec<u64>)> {
     let mut files = Vec::new();
+    let mut others = Vec::new();
     for entry in vfs.list(directory)? {
         let number = entry.name.to_str().and_then(|name| {
             let number = name.strip_suffix(".log")?.parse().ok()?;
             // Only the one spelling that a segment is given: no signs, no other number of zeros.
             (segment_file_name(number) == name).then_some(number)
         });
-        if let (Some(number), EntryKind::File) = (number, entry.kind) {
-            files.push((number, entry.len));
+        match (number, entry.kind) {
+            (Some(number), EntryKind::File) => files.push((number, entry.len)),
+            (Some(number), _) => others.push(number),
+            (None, _) => {}
         }
     }
     files.sort_unstable();
-    Ok(files)
+    others.sort_unstable();
+    Ok((files, others))
 }
 
 #[derive(Debug)]

@@ -23,6 +23,8 @@ pub struct Outcome {
     pub absent_blocks: u64,
     /// What verify found.
     pub findings: Vec<Finding>,
+    /// Right answers to questions for one thing each.
+    pub right: u64,
     /// What is not as it must be.
     pub wrong: Vec<String>,
     pub allocated: Use,
@@ -207,6 +209,7 @@ fn read_pairs(store: &Store, model: &Model, outcome: &mut Outcome) {
         match model.pairs.get(key) {
             Some(value) => {
                 if let Some(found) = outcome.answer(answer, name) {
+                    outcome.right += 1;
                     outcome.expect(*found == **value, || format!("{} is wrong", name()));
                 }
             }
@@ -223,6 +226,7 @@ fn read_memories(store: &Store, model: &Model, outcome: &mut Outcome) {
         match model.memories.get(id) {
             Some((tags, bytes)) => {
                 if let Some(found) = outcome.answer(answer, name) {
+                    outcome.right += 1;
                     outcome.expect(*found == **bytes, || format!("{} is wrong", name()));
                 }
                 if let Some((block, found)) = outcome.answer(store.memory_info(None, *id), name) {
@@ -300,6 +304,7 @@ fn read_streams(store: &Store, model: &Model, outcome: &mut Outcome) {
         for (index, record) in (stream.first..).zip(&stream.records) {
             let answer = store.stream_get(None, name.as_bytes(), index);
             if let Some(found) = outcome.answer(answer, told) {
+                outcome.right += 1;
                 outcome.expect(*found == **record, || format!("record {index} of {}", told()));
             }
         }
@@ -326,7 +331,10 @@ fn read_blocks(shape: &Shape, store: &Store, model: &Model, outcome: &mut Outcom
         let part = store.block_view(address, 100, 50);
         for (answer, expected) in [(whole, &bytes[..]), (part, &bytes[100..150])] {
             match answer {
-                Ok(found) => outcome.expect(*found == *expected, || "a block is wrong".into()),
+                Ok(found) => {
+                    outcome.right += 1;
+                    outcome.expect(*found == *expected, || "a block is wrong".into());
+                }
                 Err(Error::NotFound) if !live => {}
                 Err(Error::NotFound) => outcome.absent_blocks += 1,
                 Err(error) => {
