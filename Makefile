@@ -5,6 +5,7 @@
 #   make test       everything that must pass; scripts/require.sh says what it needs
 #   make soak       crash tests with real kills, KILLS=2000 of them
 #   make sim        crash tests on the simulated disk, ROUNDS=50000 of them
+#   make damage     every bit of small stores flipped, every file cut at every length
 #   make valgrind   the C contract tests under valgrind
 #   make asan       the C contract tests and the library with AddressSanitizer
 #   make header     writes include/sarsen.h anew from src/ffi
@@ -39,7 +40,7 @@ DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
 
 # A step uses all the cores it may; two at once would only disturb each other.
 .NOTPARALLEL:
-.PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim valgrind asan header \
+.PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim damage valgrind asan header \
 	clean FORCE
 .DELETE_ON_ERROR:
 
@@ -123,6 +124,9 @@ soak: require
 
 sim:
 	SARSEN_SIM_CRASHES=$(ROUNDS) cargo test --locked --features simulation --test crash -- --nocapture
+
+damage:
+	SARSEN_DAMAGE_EVERY=1 cargo test --release --locked --features simulation --test damage -- --nocapture
 
 valgrind: require
 	@$(STEP) valgrind scripts/run_valgrind.sh $(BUILD)/valgrind $(JOBS)

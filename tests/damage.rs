@@ -41,6 +41,7 @@ mod whole_files;
 use std::env;
 
 use flips::{Class, Table};
+use sarsen::simulation::{make, Defect};
 use spread::Sample;
 use whole_files::Count;
 
@@ -80,6 +81,22 @@ fn a_flipped_bit_gives_right_answers_or_an_error() {
         "{wrong} flips are answered wrongly:\n{}",
         table.wrong()
     );
+}
+
+/// With a check left out, wrong answers have to be seen.
+#[test]
+fn a_check_that_is_left_out_is_noticed() {
+    let shapes = store::shapes(1);
+    for defect in Defect::OF_CHECKS {
+        let sample = Sample { every: 997, first: 0 };
+        let wrong: u64 = shapes
+            .iter()
+            .map(|shape| flips::flip(shape, sample, &|| make(Some(defect))).count(Class::Wrong))
+            .sum();
+        make(None);
+        println!("{defect:?}: {wrong} flips are answered wrongly");
+        assert!(wrong > 0, "{defect:?} is not noticed");
+    }
 }
 
 #[track_caller]

@@ -161,9 +161,10 @@ impl Engine {
 
     /// What it means that commit `seq` is not to be found in the log: damage, unless the log was released past it.
     pub(super) fn damaged_or_released(&self, seq: u64, error: Error) -> Error {
-        // A salvaged store knows of commits that it doesn't have.
-        let known = self.last_seq().max(self.recovery().proven_seq);
-        if error != Error::NotFound || seq > known {
+        if let (true, Error::Io { what, .. }) = (self.options.salvage, &error) {
+            return Error::corrupt("log", 0, what.clone());
+        }
+        if error != Error::NotFound || seq > self.known_seq() {
             return error;
         }
         match self.log_now() {
@@ -177,6 +178,11 @@ impl Engine {
             Ok(_) => error,
             Err(error) => error,
         }
+    }
+
+    /// The newest commit that must be in the log: a salvaged store knows of some that it doesn't have.
+    fn known_seq(&self) -> u64 {
+        self.last_seq().max(self.recovery().proven_seq)
     }
 
     /// A block that commit `seq` names is not there. The log that is kept is kept with its blocks, so that is damage
@@ -226,7 +232,13 @@ impl Follower {
         loop {
             self.engine.check_not_closing()?;
             let foreign = self.engine.options.read_only;
-            let limit = if foreign { u64::MAX } else { self.engine.last_seq() };
+            // Behind damage nothing counts, whatever is there.
+            let open_ended = foreign && !self.engine.options.salvage;
+            let limit = if open_ended {
+                u64::MAX
+            } else {
+                self.engine.last_seq()
+            };
             let mut view = None;
             let polled = self.tail.poll_if(limit, &mut |frame| {
                 if foreign && frame.header().seq > self.engine.last_seq() {
@@ -245,7 +257,7 @@ impl Follower {
                     view,
                 });
             }
-            if foreign && self.tail.next_seq() <= self.engine.last_seq() {
+            if foreign && self.tail.next_seq() <= self.engine.known_seq() {
                 // It was there when this store was opened: nothing to wait for.
                 return Err(self
                     .engine

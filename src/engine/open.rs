@@ -66,8 +66,7 @@ impl Engine {
         // What salvage finds may have holes that a writer would build upon.
         options.read_only |= options.salvage;
         match look_at(&vfs, root)? {
-            Found::Store if options.salvage => {}
-            Found::Store => check_directories(&vfs, root)?,
+            Found::Store => check_directories(&vfs, root, options.salvage)?,
             Found::Nothing | Found::Empty if !options.create || options.read_only => {
                 return Err(Error::NotAStore {
                     what: format!(
@@ -572,10 +571,15 @@ fn is_left_by_creation(vfs: &Arc<dyn Vfs>, root: &Path, name: &OsStr, kind: Entr
     })
 }
 
-/// The store's own directories are no links to somewhere else.
-fn check_directories(vfs: &Arc<dyn Vfs>, root: &Path) -> Result<()> {
+/// The store's own directories are no links to somewhere else. Salvage does without those that are missing.
+fn check_directories(vfs: &Arc<dyn Vfs>, root: &Path, salvage: bool) -> Result<()> {
     for name in [LOG_NAME, BLOCKS_NAME, INDEX_NAME] {
-        if vfs.entry_kind(&root.join(name))? != Some(EntryKind::Directory) {
+        let is_harmless = match vfs.entry_kind(&root.join(name))? {
+            Some(EntryKind::Directory) => true,
+            None | Some(EntryKind::File) => salvage,
+            Some(EntryKind::Other) => false,
+        };
+        if !is_harmless {
             return Err(Error::corrupt(
                 name,
                 0,

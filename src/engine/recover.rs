@@ -83,11 +83,13 @@ pub(super) fn recover(sources: &Sources<'_>, start_us: u64) -> Result<Recovered>
         end.damage = stale::missing_commits(sources, &part, end.last_seq, end.highest_number);
     }
     if let Some(damage) = &end.damage {
-        if !sources.options.salvage {
+        if !sources.options.salvage && !is_made(Defect::DamageTakenForTornTail) {
             return Err(damage.clone());
         }
     }
-    let verdict = if end.damage.is_some() {
+    let verdict = if is_made(Defect::DamageTakenForTornTail) && end.damage.is_some() {
+        Verdict::TornTail
+    } else if end.damage.is_some() {
         Verdict::Damaged
     } else if end.torn || cut_short {
         Verdict::TornTail

@@ -68,10 +68,18 @@ pub enum Defect {
     KeptLogNotSynced,
     /// Streams are numbered anew after reopening.
     StreamIdsReused,
+    /// Index pages are believed without a look at their CRC.
+    PageCrcNotChecked,
+    /// The bytes of blocks are believed without a look at their CRC.
+    BlockCrcNotChecked,
+    /// The payload of a frame is believed without a look at its CRC.
+    FrameCrcNotChecked,
+    /// What had been durable is cut off like a torn tail.
+    DamageTakenForTornTail,
 }
 
 impl Defect {
-    /// Each of them.
+    /// Each that a crash or a model shows.
     #[cfg(any(test, feature = "simulation"))]
     pub const ALL: [Defect; 30] = [
         Defect::EpochNotBumped,
@@ -104,6 +112,15 @@ impl Defect {
         Defect::RetainedLogForgotten,
         Defect::KeptLogNotSynced,
         Defect::StreamIdsReused,
+    ];
+
+    /// Those that only damage shows: `tests/damage.rs` makes them.
+    #[cfg(any(test, feature = "simulation"))]
+    pub const OF_CHECKS: [Defect; 4] = [
+        Defect::PageCrcNotChecked,
+        Defect::BlockCrcNotChecked,
+        Defect::FrameCrcNotChecked,
+        Defect::DamageTakenForTornTail,
     ];
 }
 
