@@ -567,3 +567,56 @@ fn a_store_of_version_1_is_short_text() {
         files.len()
     );
 }
+
+// ---- versions to come ----------------------------------------------------------------------------
+
+/// Both copies of a manifest with another version and the CRC that goes with it.
+fn with_version(manifest: &[u8], version: u32) -> Vec<u8> {
+    let mut bytes = manifest.to_vec();
+    let half = bytes.len() / 2;
+    for copy in bytes.chunks_mut(half) {
+        let body_len = u64::from_le_bytes(copy[16..24].try_into().expect("eight bytes"));
+        let body_end = 24 + usize::try_from(body_len).expect("a small manifest");
+        copy[8..12].copy_from_slice(&version.to_le_bytes());
+        let crc = crc32c::crc32c(&version.to_le_bytes());
+        let crc = crc32c::crc32c_append(crc, &copy[16..body_end]);
+        copy[12..16].copy_from_slice(&crc.to_le_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_refused_untouched() {
+    let place = Place::rebuilt("v1", "newer");
+    let manifest = place.0.join("MANIFEST");
+    let own = fs::read(&manifest).expect("a manifest");
+    assert!(with_version(&own, 1) == own, "the layout is as described");
+    for (version, with_lock) in [(2, true), (u32::MAX, true), (2, false)] {
+        fs::write(&manifest, with_version(&own, version)).expect("a manifest");
+        if !with_lock {
+            fs::remove_file(place.0.join("LOCK")).expect("a lock file");
+            fs::remove_file(place.0.join("READERS")).expect("a lock file");
+        }
+        let before = to_read(&place.0);
+        for (read_only, salvage) in [(false, false), (true, false), (false, true)] {
+            let options = Options {
+                read_only,
+                salvage,
+                ..options()
+            };
+            let refused = Store::open(&place.0, &options).expect_err("it is of a newer version");
+            let expected = Error::Version {
+                found: version,
+                supported: 1,
+            };
+            assert_eq!(refused, expected);
+            assert!(
+                before == to_read(&place.0),
+                "something in the directory has changed"
+            );
+        }
+    }
+    fs::write(&manifest, own).expect("a manifest");
+    let store = Store::open(&place.0, &options()).expect("it opens as before");
+    compare(&store, &contents());
+}

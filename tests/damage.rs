@@ -37,6 +37,8 @@ mod spread;
 mod store;
 #[path = "damage/whole_files.rs"]
 mod whole_files;
+#[path = "damage/writing.rs"]
+mod writing;
 
 use std::env;
 
@@ -99,22 +101,21 @@ fn a_check_that_is_left_out_is_noticed() {
     }
 }
 
+/// Some of what is wrong.
+fn some(wrong: &[String]) -> String {
+    wrong.iter().take(20).cloned().collect::<Vec<_>>().join("\n")
+}
+
 #[track_caller]
 fn none_wrong(what: &str, count: &Count) {
     println!("{what}: {:?}", count.classes);
     assert!(count.total() > 0, "nothing was tried");
-    let told = count
-        .wrong
-        .iter()
-        .take(20)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join("\n");
     assert!(
         count.wrong.is_empty(),
-        "{} of {} are wrong:\n{told}",
+        "{} of {} are wrong:\n{}",
         count.wrong.len(),
-        count.total()
+        count.total(),
+        some(&count.wrong)
     );
 }
 
@@ -174,6 +175,27 @@ fn a_file_in_the_place_of_its_neighbour_is_noticed() {
 }
 
 #[test]
+fn a_writer_that_goes_on_over_damage_never_makes_it_look_sound() {
+    let sample = Sample {
+        every: every().saturating_mul(41),
+        first: 0,
+    };
+    let (mut tried, mut wrong) = (0, Vec::new());
+    for shape in store::shapes(1) {
+        let (opened, errors) = writing::go_on(&shape, sample);
+        tried += opened;
+        wrong.extend(errors);
+    }
+    println!("{tried} damaged stores written to");
+    assert!(
+        tried > 0 && wrong.is_empty(),
+        "{} of {tried} are wrong:\n{}",
+        wrong.len(),
+        some(&wrong)
+    );
+}
+
+#[test]
 fn salvage_reads_what_is_left_and_says_what_is_missing() {
     let (mut tried, mut wrong) = (0, Vec::new());
     for shape in store::shapes(1) {
@@ -195,7 +217,7 @@ fn salvage_reads_what_is_left_and_says_what_is_missing() {
         wrong.is_empty(),
         "{} of {tried} are wrong:\n{}",
         wrong.len(),
-        wrong.join("\n")
+        some(&wrong)
     );
 }
 
@@ -212,6 +234,6 @@ fn whatever_stands_in_the_place_of_a_file_is_no_harm() {
         wrong.is_empty(),
         "{} of {tried} are wrong:\n{}",
         wrong.len(),
-        wrong.join("\n")
+        some(&wrong)
     );
 }

@@ -66,7 +66,11 @@ impl Engine {
         // What salvage finds may have holes that a writer would build upon.
         options.read_only |= options.salvage;
         match look_at(&vfs, root)? {
-            Found::Store => check_directories(&vfs, root, options.salvage)?,
+            Found::Store => {
+                check_directories(&vfs, root, options.salvage)?;
+                // A store that this library can't read is left as it is, without a new lock file even.
+                ManifestFile::read(&vfs, root)?;
+            }
             Found::Nothing | Found::Empty if !options.create || options.read_only => {
                 return Err(Error::NotAStore {
                     what: format!(

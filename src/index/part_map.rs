@@ -15,7 +15,7 @@ use std::{
 use super::{
     page::{crc_matches, unit_offset, PageEntry, PageHeader, HASH_LEVEL, UNIT_BYTES},
     part_file_name,
-    part_format::{Footer, BUCKETS_PER_PAGE, BUCKET_BYTES},
+    part_format::{Footer, BUCKETS_PER_PAGE, BUCKET_BYTES, VERSION},
 };
 use crate::{
     error::{Error, Result},
@@ -258,6 +258,12 @@ fn read_footer(region: &Region, meta: &PartMeta) -> Result<Footer> {
     let bytes = len
         .checked_sub(footer_len)
         .and_then(|at| region.bytes(at, footer_len));
+    if let Some(found) = bytes.and_then(Footer::newer_version) {
+        return Err(Error::Version {
+            found,
+            supported: VERSION,
+        });
+    }
     let footer = bytes.and_then(|bytes| Footer::decode(bytes, len));
     let footer = footer.ok_or_else(|| wrong("the footer fails its check"))?;
     if footer.meta(len, crc) != *meta {

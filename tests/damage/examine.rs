@@ -86,6 +86,9 @@ pub fn examine(shape: &Shape, disk: &SimVfs, options: &Options) -> Outcome {
     match Store::open_on(disk, Shape::root(), options) {
         Ok(store) => {
             read_all(shape, &store, &mut outcome);
+            outcome.expect(store.last_seq() == store.recovery().last_seq, || {
+                "two newest commits".into()
+            });
             match store.verify() {
                 Ok(findings) => outcome.findings = findings,
                 Err(error) => outcome.wrong.push(format!("verify: {error}")),
@@ -104,7 +107,6 @@ pub fn read_all(shape: &Shape, store: &Store, outcome: &mut Outcome) {
     let last = store.last_seq();
     // What a foreign manifest claims to be there can only be damaged.
     let model = &shape.models[usize::try_from(last.min(shape.last)).expect("a few commits")];
-    outcome.expect(recovery.last_seq == last, || "two newest commits".into());
     read_pairs(store, model, outcome);
     read_memories(store, model, outcome);
     read_streams(store, model, outcome);

@@ -23,6 +23,7 @@ pub struct Moment {
 }
 
 /// A store that nobody has open, and what it has to hold.
+#[derive(Clone)]
 pub struct Shape {
     pub name: &'static str,
     pub disk: SimVfs,
