@@ -12,7 +12,7 @@ use std::{path::Path, sync::Arc};
 
 use super::{
     inspect::{frame_behind, header_at, look_on, unchecked_header_at, Evidence},
-    segment::{segment_display_name, segment_entries, Segment},
+    segment::{segment_display_name, segment_entries, Segment, SegmentEntries},
     stray,
 };
 use crate::{
@@ -94,8 +94,8 @@ pub(crate) fn replay(
     start: ReplayStart,
     apply: Apply<'_>,
 ) -> Result<ReplayEnd> {
-    let (files, misfits) = match segment_entries(vfs.as_ref(), directory) {
-        Err(_) if start.salvage => (Vec::new(), Vec::new()),
+    let SegmentEntries { files, misfits } = match segment_entries(vfs.as_ref(), directory) {
+        Err(_) if start.salvage => SegmentEntries::default(),
         entries => entries?,
     };
     let highest_number = files.last().map_or(0, |(number, _)| *number);

@@ -37,13 +37,20 @@ pub(super) fn segment_display_name(number: u64) -> String {
 
 /// Number and length of every segment file in `directory`, ascending. Other files are none of the log's business.
 pub(super) fn segment_files(vfs: &dyn Vfs, directory: &Path) -> Result<Vec<(u64, u64)>> {
-    Ok(segment_entries(vfs, directory)?.0)
+    Ok(segment_entries(vfs, directory)?.files)
 }
 
-/// The same, and the numbers of what has the name of a segment and is no regular file.
-pub(super) fn segment_entries(vfs: &dyn Vfs, directory: &Path) -> Result<(Vec<(u64, u64)>, Vec<u64>)> {
-    let mut files = Vec::new();
-    let mut others = Vec::new();
+/// What has the name of a segment, ascending.
+#[derive(Debug, Default)]
+pub(super) struct SegmentEntries {
+    /// Number and length.
+    pub(super) files: Vec<(u64, u64)>,
+    /// Numbers of what is no regular file.
+    pub(super) misfits: Vec<u64>,
+}
+
+pub(super) fn segment_entries(vfs: &dyn Vfs, directory: &Path) -> Result<SegmentEntries> {
+    let mut found = SegmentEntries::default();
     for entry in vfs.list(directory)? {
         let number = entry.name.to_str().and_then(|name| {
             let number = name.strip_suffix(".log")?.parse().ok()?;
@@ -51,14 +58,14 @@ pub(super) fn segment_entries(vfs: &dyn Vfs, directory: &Path) -> Result<(Vec<(u
             (segment_file_name(number) == name).then_some(number)
         });
         match (number, entry.kind) {
-            (Some(number), EntryKind::File) => files.push((number, entry.len)),
-            (Some(number), _) => others.push(number),
+            (Some(number), EntryKind::File) => found.files.push((number, entry.len)),
+            (Some(number), _) => found.misfits.push(number),
             (None, _) => {}
         }
     }
-    files.sort_unstable();
-    others.sort_unstable();
-    Ok((files, others))
+    found.files.sort_unstable();
+    found.misfits.sort_unstable();
+    Ok(found)
 }
 
 #[derive(Debug)]

@@ -121,7 +121,7 @@ fn put(entry: Entry, path: &Path, spare: &Path) -> bool {
         }
         Entry::Unreadable => {
             fs::write(path, bytes.unwrap_or_default()).expect("a file");
-            fs::set_permissions(path, fs::Permissions::from_mode(0)).expect("its mode");
+            fs::set_permissions(path, fs::Permissions::from_mode(0o000)).expect("its mode");
         }
         Entry::Tebibyte => {
             fs::write(path, bytes.unwrap_or_default()).expect("a file");
