@@ -45,7 +45,7 @@ pub(super) fn segment_files(vfs: &dyn Vfs, directory: &Path) -> Result<Vec<(u64,
 pub(super) struct SegmentEntries {
     /// Number and length.
     pub(super) files: Vec<(u64, u64)>,
-    /// Numbers of what is no regular file.
+    /// Numbers of links, pipes and the like: somebody put them in the place of a file.
     pub(super) misfits: Vec<u64>,
 }
 
@@ -59,7 +59,8 @@ pub(super) fn segment_entries(vfs: &dyn Vfs, directory: &Path) -> Result<Segment
         });
         match (number, entry.kind) {
             (Some(number), EntryKind::File) => found.files.push((number, entry.len)),
-            (Some(number), _) => found.misfits.push(number),
+            (Some(number), EntryKind::Other) => found.misfits.push(number),
+            (Some(_), EntryKind::Directory) => {}
             (None, _) => {}
         }
     }

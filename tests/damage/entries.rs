@@ -236,7 +236,7 @@ fn look(shape: &Shape, root: &Path, name: &str, entry: Entry, options: &Options)
     if log
         && needed
         && recovery.last_seq < shape.last
-        && !matches!(entry, Entry::Nothing | Entry::Empty)
+        && !matches!(entry, Entry::Nothing | Entry::Empty | Entry::Directory)
         && findings.is_empty()
     {
         return Err(format!("commits are missing silently: {recovery:?}"));
