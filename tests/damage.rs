@@ -51,7 +51,7 @@ use whole_files::Count;
 static ALLOCATOR: allocation::Counting = allocation::Counting;
 
 /// One in so many, a prime unless all are taken: so that a sample meets each bit of a byte and each place in a unit.
-const DEFAULT_EVERY: u64 = 101;
+const DEFAULT_EVERY: u64 = 151;
 
 fn every() -> u64 {
     let text = env::var("SARSEN_DAMAGE_EVERY")
