@@ -1,5 +1,6 @@
 //! Stores that earlier versions wrote keep opening: each is checked in below `tests/compat`, as text, with records of
-//! all four kinds in runs, in rewritten chunks and in a log that nobody replayed.
+//! all four kinds in runs, in rewritten chunks and in a log that nobody replayed; and one beside it whose log is kept for
+//! followers from its first commit on.
 //!
 //! A file of the store is a `.hex` file: hexadecimal bytes, `xx*n` for n times the byte xx, behind `|` a comment. A new
 //! version of the format gets a directory of its own, written by
