@@ -53,6 +53,9 @@ static ALLOCATOR: allocation::Counting = allocation::Counting;
 /// One in so many, a prime unless all are taken: so that a sample meets each bit of a byte and each place in a unit.
 const DEFAULT_EVERY: u64 = 151;
 
+/// As many as there are in `layout::Kind`.
+const KINDS: usize = 14;
+
 fn every() -> u64 {
     let text = env::var("SARSEN_DAMAGE_EVERY")
         .ok()
@@ -77,6 +80,7 @@ fn a_flipped_bit_gives_right_answers_or_an_error() {
         table.merge(flips::flip(&shape, sample, &|| {}));
     }
     println!("{}", table.to_text());
+    assert_eq!(table.kinds(), KINDS, "some structure is in none of the stores");
     let wrong = table.count(Class::Wrong);
     assert!(
         wrong == 0,

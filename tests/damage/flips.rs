@@ -87,6 +87,11 @@ impl Table {
         self.rows.values().filter_map(|row| row.get(&class)).sum()
     }
 
+    /// How many kinds of bytes were met.
+    pub fn kinds(&self) -> usize {
+        self.rows.len()
+    }
+
     pub fn wrong(&self) -> String {
         self.wrong
             .values()
