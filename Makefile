@@ -6,6 +6,7 @@
 #   make soak       crash tests with real kills, KILLS=2000 of them
 #   make sim        crash tests on the simulated disk, ROUNDS=50000 of them from seed SEED=1 on
 #   make neighbours readers and a writer that are killed and stopped beside each other, ROUNDS=500 of them
+#   make damage     every bit of small stores flipped, every file cut at every length
 #   make valgrind   the C contract tests under valgrind
 #   make asan       the C contract tests and the library with AddressSanitizer
 #   make header     writes include/sarsen.h anew from src/ffi
@@ -43,7 +44,7 @@ DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
 .NOTPARALLEL:
 neighbours: ROUNDS = 500
 .PHONY: neighbours
-.PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim valgrind asan header \
+.PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim damage valgrind asan header \
 	clean FORCE
 .DELETE_ON_ERROR:
 
@@ -140,6 +141,9 @@ neighbours: require
 	$(BUILD)/cmake/c_tests/neighbours/sarsen_neighbours --rounds $(ROUNDS) --dir $(BUILD)/neighbours
 	$(BUILD)/cmake/c_tests/neighbours/sarsen_neighbours --control acked-early --rounds 200 --dir $(BUILD)/neighbours
 	$(BUILD)/cmake/c_tests/neighbours/sarsen_neighbours --control unlocked --rounds 200 --dir $(BUILD)/neighbours
+
+damage:
+	SARSEN_DAMAGE_EVERY=1 cargo test --release --locked --features simulation --test damage -- --nocapture
 
 valgrind: require
 	@$(STEP) valgrind scripts/run_valgrind.sh $(BUILD)/valgrind $(JOBS)

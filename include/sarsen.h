@@ -379,7 +379,11 @@ sarsen_status sarsen_options_set_log_retention_bytes(sarsen_options *options,
 sarsen_status sarsen_options_set_background(sarsen_options *options,
                                             bool background);
 
-// Open a store with damaged durable data, read-only, with every commit before the damage in the log. Default: false.
+// Open a damaged store for what is left of it: read-only, with every commit before damage in the log, and of the rest
+// all that passes its checks; what doesn't, or is missing, answers CORRUPT. Nothing is written. All of the store is read
+// first, so opening takes as long as sarsen_store_verify, whose report lists the damage; where there is any, the verdict
+// is DAMAGED. CORRUPT, as without: no good copy is in MANIFEST, so nothing says what the store is made of; or a link or
+// the like stands in the place of a directory. Default: false.
 sarsen_status sarsen_options_set_salvage(sarsen_options *options,
                                          bool salvage);
 
@@ -756,6 +760,10 @@ sarsen_status sarsen_kv_prefix(const sarsen_store *store,
 
 // The next pair: OK, or END when there is none left. The bytes are good until the next call on the iterator. Either
 // out-parameter may be NULL.
+//
+// CORRUPT in the place of a pair whose value is damaged: the next call goes on behind it. Where the index is damaged,
+// nobody can tell which keys follow, and each further call says so again: a scan from a key behind that place, or
+// from the other end, may get at the rest. Other iterators do the same.
 sarsen_status sarsen_kv_iter_next(sarsen_kv_iter *iter,
                                   sarsen_bytes *out_key,
                                   sarsen_bytes *out_value,

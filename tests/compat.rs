@@ -1,5 +1,6 @@
 //! Stores that earlier versions wrote keep opening: each is checked in below `tests/compat`, as text, with records of
-//! all four kinds in runs, in rewritten chunks and in a log that nobody replayed.
+//! all four kinds in runs, in rewritten chunks and in a log that nobody replayed; and one beside it whose log is kept for
+//! followers from its first commit on.
 //!
 //! A file of the store is a `.hex` file: hexadecimal bytes, `xx*n` for n times the byte xx, behind `|` a comment. A new
 //! version of the format gets a directory of its own, written by
@@ -18,9 +19,10 @@ use std::{
     fmt::Write,
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use sarsen::{Batch, BlockAddress, Data, Error, Options, Store, Survive, Tags, Verdict};
+use sarsen::{Batch, BlockAddress, CommandKind, Data, Error, Options, Store, Survive, Tags, Verdict};
 
 /// Runs of a byte shorter than this are written out.
 const LEAST_RUN: usize = 6;
@@ -348,24 +350,32 @@ fn write_a_store() {
     let store = Store::open(&path, &options()).expect("a new store");
     write(&store);
     compare(&store, &contents());
-    // As it lies there while the store is open: nobody closes it.
-    let mut files = Vec::new();
-    files_below(&path, &mut files);
-    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let names = write_text(&path, &version);
     for (part, count) in [(".r1.bin", 2), (".run", 2)] {
         let found = names.iter().filter(|name| name.ends_with(part)).count();
         assert!(found >= count, "{found} files {part}: {names:#?}");
     }
-    let to = compat_directory(&version);
+    let path = place.0.join("kept");
+    let store = Store::open(&path, &keeping()).expect("a new store");
+    write_kept(&store);
+    write_text(&path, &format!("{version}_kept_log"));
+}
+
+/// The files as they lie there while the store is open: nobody closes it.
+fn write_text(path: &Path, name: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    files_below(path, &mut files);
+    let to = compat_directory(name);
     let _ = fs::remove_dir_all(&to);
     for file in &files {
-        let name = file.strip_prefix(&path).expect("below it");
+        let name = file.strip_prefix(path).expect("below it");
         let mut target = to.join(name).into_os_string();
         target.push(".hex");
         let target = PathBuf::from(target);
         fs::create_dir_all(target.parent().expect("a directory")).expect("a directory for text");
         fs::write(target, to_text(&fs::read(file).expect("a file of the store"))).expect("text");
     }
+    files.iter().map(|file| file.display().to_string()).collect()
 }
 
 // ---- comparing -----------------------------------------------------------------------------------
@@ -566,4 +576,125 @@ fn a_store_of_version_1_is_short_text() {
         "{} files, {bytes} bytes",
         files.len()
     );
+}
+
+// ---- log that is kept ----------------------------------------------------------------------------
+
+fn keeping() -> Options {
+    Options {
+        log_retention_bytes: 1 << 20,
+        ..options()
+    }
+}
+
+const KEPT_COMMITS: u64 = 9;
+
+/// Commit number `seq`: a pair, a record, and in some a large block.
+fn kept_value(seq: u64) -> Vec<u8> {
+    let len = if seq.is_multiple_of(3) { 33_000 } else { 200 };
+    many(b'a' + u8::try_from(seq).expect("a few commits"), len)
+}
+
+/// A checkpoint in the middle: the log before it is for followers only.
+fn write_kept(store: &Store) {
+    for seq in 1..=KEPT_COMMITS {
+        let mut batch = Batch::new();
+        batch.set_kv(b"key", &kept_value(seq)).expect("a command");
+        batch
+            .append_stream(b"log", Data::Bytes(&many(b'0', 50)))
+            .expect("a command");
+        assert_eq!(store.commit(&mut batch, None), Ok(seq));
+        if seq == 6 {
+            store.checkpoint().expect("a checkpoint");
+        }
+    }
+}
+
+fn reads_kept_log(store: &Store) {
+    assert_eq!(store.log_first_seq(), 1);
+    let mut reader = store.log_read(1, 0).expect("a log reader");
+    for seq in 1..=KEPT_COMMITS {
+        let set = reader.next(Duration::ZERO).expect("a command");
+        assert_eq!(
+            (set.seq, set.kind, set.key),
+            (seq, CommandKind::SetKv, &b"key"[..])
+        );
+        assert!(*set.value == *kept_value(seq), "the value of commit {seq}");
+        let append = reader.next(Duration::ZERO).expect("a command");
+        assert_eq!(
+            (append.seq, append.kind, append.id, append.last),
+            (seq, CommandKind::AppendStream, seq - 1, true)
+        );
+        assert!(*append.value == *many(b'0', 50), "the record of commit {seq}");
+    }
+    assert!(matches!(reader.next(Duration::ZERO), Err(Error::Timeout)));
+}
+
+#[test]
+fn the_log_that_a_store_of_version_1_keeps_is_read_from_its_start() {
+    let place = Place::rebuilt("v1_kept_log", "kept");
+    let store = Store::open(&place.0, &keeping()).expect("a writer opens it");
+    assert_eq!(store.last_seq(), KEPT_COMMITS);
+    assert_eq!(store.verify().expect("a look at every byte"), []);
+    reads_kept_log(&store);
+    let value = store.kv_get(None, b"key").expect("a pair");
+    assert!(*value == *kept_value(KEPT_COMMITS));
+    drop(value);
+    store.compact().expect("a compaction");
+    reads_kept_log(&store);
+    assert_eq!(store.verify().expect("a look at every byte"), []);
+    store.close().expect("it closes");
+}
+
+// ---- versions to come ----------------------------------------------------------------------------
+
+/// Both copies of a manifest with another version and the CRC that goes with it.
+fn with_version(manifest: &[u8], version: u32) -> Vec<u8> {
+    let mut bytes = manifest.to_vec();
+    let half = bytes.len() / 2;
+    for copy in bytes.chunks_mut(half) {
+        let body_len = u64::from_le_bytes(copy[16..24].try_into().expect("eight bytes"));
+        let body_end = 24 + usize::try_from(body_len).expect("a small manifest");
+        copy[8..12].copy_from_slice(&version.to_le_bytes());
+        let crc = crc32c::crc32c(&version.to_le_bytes());
+        let crc = crc32c::crc32c_append(crc, &copy[16..body_end]);
+        copy[12..16].copy_from_slice(&crc.to_le_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_refused_untouched() {
+    let place = Place::rebuilt("v1", "newer");
+    let manifest = place.0.join("MANIFEST");
+    let own = fs::read(&manifest).expect("a manifest");
+    assert!(with_version(&own, 1) == own, "the layout is as described");
+    for (version, with_lock) in [(2, true), (u32::MAX, true), (2, false)] {
+        fs::write(&manifest, with_version(&own, version)).expect("a manifest");
+        if !with_lock {
+            fs::remove_file(place.0.join("LOCK")).expect("a lock file");
+            fs::remove_file(place.0.join("READERS")).expect("a lock file");
+        }
+        let before = to_read(&place.0);
+        for (read_only, salvage) in [(false, false), (true, false), (false, true)] {
+            let options = Options {
+                read_only,
+                salvage,
+                ..options()
+            };
+            let refused = Store::open(&place.0, &options).expect_err("it is of a newer version");
+            let expected = Error::Version {
+                found: version,
+                supported: 1,
+            };
+            assert_eq!(refused, expected);
+            assert!(
+                before == to_read(&place.0),
+                "something in the directory has changed"
+            );
+        }
+    }
+    fs::write(&manifest, own).expect("a manifest");
+    let store = Store::open(&place.0, &options()).expect("it opens as before");
+    compare(&store, &contents());
 }

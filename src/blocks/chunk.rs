@@ -34,7 +34,7 @@ use crate::{
         bytes::{to_u64, to_usize},
         manifest::ChunkMeta,
     },
-    vfs::{lock, File, OpenMode, Vfs},
+    vfs::{lock, open_member, File, Member, OpenMode, Vfs},
 };
 
 /// How chunks of a store are read.
@@ -137,8 +137,10 @@ impl Chunk {
         let name = chunk_file_name(number, 0);
         let path = directory.join(&name);
         let damaged = |what: &'static str| Error::corrupt(format!("blocks/{name}"), 0, what);
-        let file =
-            open_file(vfs, &path, OpenMode::Read)?.ok_or_else(|| damaged("the chunk's file is missing"))?;
+        let file = match open_member(vfs.as_ref(), &path, OpenMode::Read)? {
+            Member::File(file) => file,
+            Member::Absent(what) => return Err(damaged(what)),
+        };
         let mut bytes = [0; CHUNK_HEADER_BYTES];
         if file.len()? < to_u64(bytes.len()) {
             return Err(damaged("the chunk's file ends inside its header"));
@@ -397,10 +399,11 @@ impl Chunk {
                 return Ok(mapping);
             }
         }
+        // What is behind the end of any chunk is nobody's, and no reason to make room for it.
         let map_len = if self.is_rewritten() {
-            file_len
+            self.fixed.len
         } else {
-            file_len.max(self.capacity)
+            file_len.min(MAX_CHUNK_BYTES).max(self.capacity)
         };
         let region = file.map(map_len)?;
         let header = region
@@ -440,7 +443,10 @@ impl Chunk {
     }
 
     fn open_existing(&self, mode: OpenMode) -> Result<Arc<dyn File>> {
-        open_file(&self.vfs, &self.path, mode)?.ok_or_else(|| self.damaged(0, "the chunk's file is missing"))
+        match open_member(self.vfs.as_ref(), &self.path, mode)? {
+            Member::File(file) => Ok(file),
+            Member::Absent(what) => Err(self.damaged(0, what)),
+        }
     }
 
     pub(super) fn damaged(&self, offset: u64, what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
@@ -476,15 +482,4 @@ pub(super) fn create_file(vfs: &Arc<dyn Vfs>, path: &Path) -> Result<Arc<dyn Fil
         vfs.unlink(path)?;
     }
     vfs.open(path, OpenMode::CreateNew)
-}
-
-/// `None` where there is no such file.
-fn open_file(vfs: &Arc<dyn Vfs>, path: &Path, mode: OpenMode) -> Result<Option<Arc<dyn File>>> {
-    match vfs.open(path, mode) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) => match vfs.entry_kind(path)? {
-            None => Ok(None),
-            Some(_) => Err(error),
-        },
-    }
 }

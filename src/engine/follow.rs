@@ -12,12 +12,14 @@ use std::{
 
 use super::{
     apply::{Contents, Step, Steps, StepsPosition},
-    lock, Engine,
+    lock,
+    manifest_file::ManifestFile,
+    Engine, View,
 };
 use crate::{
     error::{Error, Result},
-    format::{block::BlockAddress, frame::Assigned},
-    log::{TailFrame, TailReader, TailStart},
+    format::{block::BlockAddress, command::BlockSource, frame::Assigned},
+    log::{self, TailFrame, TailReader, TailStart},
     vfs::wait,
 };
 
@@ -77,6 +79,8 @@ pub(crate) struct FollowedCommit {
     frame: TailFrame,
     assigned: Assigned,
     position: StepsPosition,
+    /// What has its blocks, where that isn't what the engine shows.
+    view: Option<View>,
 }
 
 /// One command of it.
@@ -142,6 +146,70 @@ impl Engine {
             seq,
             epoch,
         )
+        .map_err(|error| self.damaged_or_released(seq, error))
+    }
+
+    /// What it means that commit `seq` is not to be found in the log: damage, unless the log was released past it.
+    pub(super) fn damaged_or_released(&self, seq: u64, error: Error) -> Error {
+        if let (true, Error::Io { what, .. }) = (self.options.salvage, &error) {
+            return Error::corrupt("log", 0, what.clone());
+        }
+        if error != Error::NotFound || seq > self.known_seq() {
+            return error;
+        }
+        match self.log_now() {
+            Ok((first_segment, first_log_seq)) if seq >= first_log_seq => log::damage_that_hides(
+                self.vfs.as_ref(),
+                &self.log_directory(),
+                self.uuid,
+                first_segment,
+                seq,
+            ),
+            Ok(_) => error,
+            Err(error) => error,
+        }
+    }
+
+    /// The newest commit that must be in the log: a salvaged store knows of some that it doesn't have.
+    fn known_seq(&self) -> u64 {
+        self.last_seq().max(self.recovery().proven_seq)
+    }
+
+    /// A block that commit `seq` names is not there. The log that is kept is kept with its blocks, so that is damage
+    /// unless it was released past that commit.
+    pub(crate) fn damaged_or_released_block(&self, seq: u64, block: &BlockAddress) -> Error {
+        match self.log_now() {
+            Ok((_, first_log_seq)) if seq >= first_log_seq => Error::Corrupt {
+                file: self.state.load().chunk_file(block.chunk),
+                offset: block.offset,
+                what: "a block that the log names is not there".into(),
+                first_seq: seq,
+                last_seq: seq,
+            },
+            Ok(_) => Error::NotFound,
+            Err(error) => error,
+        }
+    }
+
+    /// Oldest segment and oldest commit of the log as it is now, also where another process is writing it.
+    fn log_now(&self) -> Result<(u64, u64)> {
+        if self.options.read_only {
+            let manifest = ManifestFile::read(&self.vfs, &self.root)?.ok_or(Error::NotFound)?;
+            let current = manifest.current();
+            return Ok((current.first_segment, current.first_log_seq));
+        }
+        let manifest = lock(&self.manifest);
+        Ok((manifest.current().first_segment, manifest.current().first_log_seq))
+    }
+
+    /// What has the large blocks of a commit that came after this opening, which another process writes; `None` while
+    /// they aren't whole: such a commit is one that a crash cut off, and recovery leaves it out.
+    fn view_of_later(&self, frame: &TailFrame) -> Result<Option<View>> {
+        if large_blocks(frame)?.is_empty() {
+            return Ok(Some(self.view()));
+        }
+        let view = self.newest_view()?;
+        Ok((view.seq >= frame.header().seq).then_some(view))
     }
 }
 
@@ -154,15 +222,36 @@ impl Follower {
         loop {
             self.engine.check_not_closing()?;
             let foreign = self.engine.options.read_only;
-            let limit = if foreign { u64::MAX } else { self.engine.last_seq() };
-            if let Some(frame) = self.tail.poll(limit)? {
-                let assigned = Assigned::decode(frame.assigned())
-                    .ok_or_else(|| Error::internal("a frame's assigned section can't be decoded"))?;
+            // Behind damage nothing counts, whatever is there.
+            let open_ended = foreign && !self.engine.options.salvage;
+            let limit = if open_ended {
+                u64::MAX
+            } else {
+                self.engine.last_seq()
+            };
+            let mut view = None;
+            let polled = self.tail.poll_if(limit, &mut |frame| {
+                if foreign && frame.header().seq > self.engine.last_seq() {
+                    view = self.engine.view_of_later(frame)?;
+                    return Ok(view.is_some());
+                }
+                Ok(true)
+            });
+            let polled =
+                polled.map_err(|error| self.engine.damaged_or_released(self.tail.next_seq(), error))?;
+            if let Some(frame) = polled {
                 return Ok(FollowedCommit {
+                    assigned: assigned_of(&frame)?,
                     frame,
-                    assigned,
                     position: StepsPosition::default(),
+                    view,
                 });
+            }
+            if foreign && self.tail.next_seq() <= self.engine.known_seq() {
+                // It was there when this store was opened: nothing to wait for.
+                return Err(self
+                    .engine
+                    .damaged_or_released(self.tail.next_seq(), Error::NotFound));
             }
             let now = Instant::now();
             if until.is_some_and(|until| until <= now) {
@@ -188,6 +277,15 @@ impl FollowedCommit {
         self.position.ordinal >= self.frame.header().command_count
     }
 
+    pub(crate) fn seq(&self) -> u64 {
+        self.frame.header().seq
+    }
+
+    /// Where to look for its blocks, if not in what the engine shows.
+    pub(crate) fn view(&self) -> Option<&View> {
+        self.view.as_ref()
+    }
+
     /// The block of the next command, if it has one whose bytes are not in the frame.
     pub(crate) fn peek_block(&mut self) -> Result<Option<BlockAddress>> {
         let before = self.position;
@@ -201,12 +299,7 @@ impl FollowedCommit {
     /// The next command.
     pub(crate) fn step(&mut self) -> Result<Option<FollowedCommand<'_>>> {
         let header = *self.frame.header();
-        let contents = Contents {
-            command_count: header.command_count,
-            commands: self.frame.commands(),
-            image_len: header.image_len,
-            assigned: &self.assigned,
-        };
+        let contents = contents_of(&self.frame, &self.assigned);
         let mut steps = Steps::resume(contents, self.position);
         let Some(step) = steps.next()? else {
             return Ok(None);
@@ -227,6 +320,34 @@ impl FollowedCommit {
             step,
             bytes,
         }))
+    }
+}
+
+/// Those that a commit wrote past the log.
+pub(super) fn large_blocks(frame: &TailFrame) -> Result<Vec<BlockAddress>> {
+    let assigned = assigned_of(frame)?;
+    let mut steps = Steps::new(contents_of(frame, &assigned));
+    let mut blocks = Vec::new();
+    while let Some(step) = steps.next()? {
+        if let Some(BlockSource::Large(address)) = step.command.block() {
+            blocks.push(*address);
+        }
+    }
+    Ok(blocks)
+}
+
+fn assigned_of(frame: &TailFrame) -> Result<Assigned> {
+    Assigned::decode(frame.assigned())
+        .ok_or_else(|| Error::internal("a frame's assigned section can't be decoded"))
+}
+
+fn contents_of<'a>(frame: &'a TailFrame, assigned: &'a Assigned) -> Contents<'a> {
+    let header = frame.header();
+    Contents {
+        command_count: header.command_count,
+        commands: frame.commands(),
+        image_len: header.image_len,
+        assigned,
     }
 }
 

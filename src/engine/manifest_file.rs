@@ -13,7 +13,7 @@ use crate::{
         manifest::{Decoded, Manifest},
         FORMAT_VERSION,
     },
-    vfs::{is_made, Defect, OpenMode, Vfs},
+    vfs::{is_made, open_member, Defect, Member, OpenMode, Vfs},
 };
 
 pub(crate) const MANIFEST_NAME: &str = "MANIFEST";
@@ -48,7 +48,10 @@ impl ManifestFile {
         if vfs.entry_kind(&path)?.is_none() {
             return Ok(None);
         }
-        let file = vfs.open(&path, OpenMode::Read)?;
+        let file = match open_member(vfs.as_ref(), &path, OpenMode::Read)? {
+            Member::File(file) => file,
+            Member::Absent(what) => return Err(Error::corrupt(MANIFEST_NAME, 0, what)),
+        };
         let len = file.len()?;
         if len > MOST_BYTES {
             return Err(Error::corrupt(

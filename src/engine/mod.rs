@@ -23,6 +23,7 @@ mod readers;
 mod reclaim;
 mod recover;
 mod reserve;
+mod stale;
 mod state;
 mod stats;
 mod streams;

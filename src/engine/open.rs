@@ -67,7 +67,11 @@ impl Engine {
         // What salvage finds may have holes that a writer would build upon.
         options.read_only |= options.salvage;
         match look_at(&vfs, root)? {
-            Found::Store => check_directories(&vfs, root)?,
+            Found::Store => {
+                check_directories(&vfs, root, options.salvage)?;
+                // A store that this library can't read is left as it is, without a new lock file even.
+                ManifestFile::read(&vfs, root)?;
+            }
             Found::Nothing | Found::Empty if !options.create || options.read_only => {
                 return Err(Error::NotAStore {
                     what: format!(
@@ -106,11 +110,18 @@ impl Engine {
         if !options.read_only && vfs.entry_kind(&root.join(MANIFEST_NAME))?.is_none() {
             create(&vfs, root, &options)?;
         }
-        let readers = Readers::new(Arc::clone(&vfs), root, !options.read_only)?;
+        let readers = match Readers::new(Arc::clone(&vfs), root, !options.read_only) {
+            // Whatever stands there instead of the file: no writer can be at work beside this.
+            Err(_) if options.salvage => Readers::none(Arc::clone(&vfs)),
+            readers => readers?,
+        };
         let (manifest, recovered) = read_and_recover(&vfs, root, &options, &readers, start_us)?;
         let engine = Arc::new(Engine::assemble(
             vfs, root, options, readers, manifest, recovered, lock_file,
         )?);
+        if engine.options.salvage {
+            engine.judge_salvaged()?;
+        }
         engine.start_background()?;
         Ok(engine)
     }
@@ -450,6 +461,10 @@ impl Engine {
         self.state.store(Arc::new(recovered.state));
         self.published.store(seq, Ordering::SeqCst);
         self.group.advance(recovered.recovery.proven_seq);
+        drop(slot);
+        if self.options.salvage {
+            self.judge_salvaged()?;
+        }
         Ok(seq)
     }
 
@@ -461,6 +476,17 @@ impl Engine {
             state: Arc::new(recovered.state),
             seq: recovered.recovery.last_seq,
         })
+    }
+
+    /// Salvage reads everything before it hands out anything: the verdict is about the whole store then, not about the
+    /// log only.
+    fn judge_salvaged(&self) -> Result<()> {
+        let is_sound = self.verify()?.is_empty();
+        let mut recovery = lock(&self.recovery);
+        if !is_sound {
+            recovery.verdict = Verdict::Damaged;
+        }
+        Ok(())
     }
 
     pub(super) fn log_directory(&self) -> PathBuf {
@@ -559,10 +585,15 @@ fn is_left_by_creation(vfs: &Arc<dyn Vfs>, root: &Path, name: &OsStr, kind: Entr
     })
 }
 
-/// The store's own directories are no links to somewhere else.
-fn check_directories(vfs: &Arc<dyn Vfs>, root: &Path) -> Result<()> {
+/// The store's own directories are no links to somewhere else. Salvage does without those that are missing.
+fn check_directories(vfs: &Arc<dyn Vfs>, root: &Path, salvage: bool) -> Result<()> {
     for name in [LOG_NAME, BLOCKS_NAME, INDEX_NAME] {
-        if vfs.entry_kind(&root.join(name))? != Some(EntryKind::Directory) {
+        let is_harmless = match vfs.entry_kind(&root.join(name))? {
+            Some(EntryKind::Directory) => true,
+            None | Some(EntryKind::File) => salvage,
+            Some(EntryKind::Other) => false,
+        };
+        if !is_harmless {
             return Err(Error::corrupt(
                 name,
                 0,

@@ -54,6 +54,15 @@ impl Readers {
         })
     }
 
+    /// Where there is no such file.
+    pub(crate) fn none(vfs: Arc<dyn Vfs>) -> Readers {
+        Readers {
+            vfs,
+            file: Mutex::new(None),
+            queue: Mutex::new(VecDeque::new()),
+        }
+    }
+
     /// The description that holds this reader's lock: what must stay open as long as a view does.
     pub(crate) fn description(&self) -> Option<Arc<dyn File>> {
         lock(&self.file).clone()

@@ -9,6 +9,7 @@ use std::{path::Path, sync::Arc};
 use super::{
     apply::{self, Contents, Steps, Tally},
     readers::Readers,
+    stale,
     state::{Generation, State},
     Options, Recovery, Verdict,
 };
@@ -68,7 +69,8 @@ struct Replayed {
 
 pub(super) fn recover(sources: &Sources<'_>, start_us: u64) -> Result<Recovered> {
     let mut limit = u64::MAX;
-    let (replayed, end) = loop {
+    let unknown_part = stale::newest_unknown_part(sources)?;
+    let (replayed, mut end) = loop {
         let (replayed, end) = replay(sources, limit)?;
         match first_broken_large(&replayed, end.proven_seq)? {
             // The commit was never durable: the log ends before it.
@@ -77,12 +79,17 @@ pub(super) fn recover(sources: &Sources<'_>, start_us: u64) -> Result<Recovered>
         }
     };
     let cut_short = limit != u64::MAX;
+    if let Some(part) = unknown_part.filter(|_| end.damage.is_none()) {
+        end.damage = stale::missing_commits(sources, &part, end.last_seq, end.highest_number);
+    }
     if let Some(damage) = &end.damage {
-        if !sources.options.salvage {
+        if !sources.options.salvage && !is_made(Defect::DamageTakenForTornTail) {
             return Err(damage.clone());
         }
     }
-    let verdict = if end.damage.is_some() {
+    let verdict = if is_made(Defect::DamageTakenForTornTail) && end.damage.is_some() {
+        Verdict::TornTail
+    } else if end.damage.is_some() {
         Verdict::Damaged
     } else if end.torn || cut_short {
         Verdict::TornTail
@@ -159,6 +166,9 @@ fn open_runs(sources: &Sources<'_>) -> Vec<Arc<Run>> {
             .root
             .join("index")
             .join(crate::index::part_file_name(meta.file));
+        if sources.options.salvage {
+            return Part::salvaged(Arc::clone(sources.vfs), path, meta.clone());
+        }
         Part::new(Arc::clone(sources.vfs), path, meta.clone(), check_every_read)
     };
     let runs = sources.manifest.runs.iter();
@@ -204,6 +214,7 @@ fn replay(sources: &Sources<'_>, limit: u64) -> Result<(Replayed, ReplayEnd)> {
         epoch: manifest.epoch,
         durable_seq: manifest.durable_seq,
         limit,
+        salvage: sources.options.salvage,
     };
     let end = log::replay(
         sources.vfs,

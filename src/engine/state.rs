@@ -122,12 +122,18 @@ impl State {
         self.read_block(address, 0, address.len)
             .map_err(|error| match error {
                 Error::NotFound => Error::corrupt(
-                    format!("blocks/{}", crate::blocks::chunk_file_name(address.chunk, 0)),
+                    self.chunk_file(address.chunk),
                     address.offset,
                     "a block that the index names is not there",
                 ),
                 error => error,
             })
+    }
+
+    /// The file of a chunk, as errors name it.
+    pub(crate) fn chunk_file(&self, number: u32) -> String {
+        let rewrite = self.chunks.get(number).map_or(0, |chunk| chunk.meta().rewrite);
+        format!("blocks/{}", crate::blocks::chunk_file_name(number, rewrite))
     }
 
     /// Keeps what is mapped within the cap by giving up the maps of other chunks; slices keep theirs.

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     format::{bytes::to_usize, record},
     index::part_file_name,
-    log::{self, ReplayStart},
+    log::{self, ReplayEnd, ReplayStart},
 };
 
 /// One thing that is wrong.
@@ -28,8 +28,8 @@ impl Engine {
         let mut findings = Vec::new();
         self.verify_manifest(&mut findings)?;
         self.verify_log(&mut findings)?;
-        self.verify_kept_log(&mut findings)?;
         let view = self.view();
+        self.verify_kept_log(&view, &mut findings)?;
         for part in view.state.runs.iter().flat_map(|run| run.parts()) {
             self.check_not_closing()?;
             let file = format!("index/{}", part_file_name(part.meta().file));
@@ -61,6 +61,15 @@ impl Engine {
         Ok(findings)
     }
 
+    /// Damage is a finding; so is whatever can't be read, where a store is looked at to see what is left of it.
+    fn note(&self, error: Error, place: &str, findings: &mut Vec<Finding>) -> Result<()> {
+        if !self.options.salvage && !matches!(error, Error::Corrupt { .. }) {
+            return Err(error);
+        }
+        findings.push(finding_of(&error, place));
+        Ok(())
+    }
+
     fn verify_manifest(&self, findings: &mut Vec<Finding>) -> Result<()> {
         let bad_copy = match super::manifest_file::ManifestFile::read(&self.vfs, &self.root) {
             Ok(Some(manifest)) => manifest.bad_copy(),
@@ -68,11 +77,10 @@ impl Engine {
                 findings.push(finding("MANIFEST", 0, "the file is gone"));
                 None
             }
-            Err(error @ Error::Corrupt { .. }) => {
-                findings.push(finding_of(&error, ""));
+            Err(error) => {
+                self.note(error, "MANIFEST", findings)?;
                 None
             }
-            Err(error) => return Err(error),
         };
         let bad_copy = bad_copy.or(lock(&self.manifest).bad_copy());
         if let Some(offset) = bad_copy {
@@ -82,33 +90,49 @@ impl Engine {
         Ok(())
     }
 
-    /// Frames before the checkpoint, as far as they are kept for followers.
-    fn verify_kept_log(&self, findings: &mut Vec<Finding>) -> Result<()> {
-        let checkpoint_seq = lock(&self.manifest).current().checkpoint_seq;
-        let mut seq = self.first_log_seq()?;
-        if seq > checkpoint_seq {
-            return Ok(());
+    /// The log as followers get it, with the blocks that it names. Behind damage it goes on in the next segment.
+    fn verify_kept_log(&self, view: &super::View, findings: &mut Vec<Finding>) -> Result<()> {
+        let first_segment = lock(&self.manifest).current().first_segment;
+        let starts = match log::segment_starts(&self.vfs, &self.log_directory(), self.uuid, first_segment) {
+            Ok(starts) => starts,
+            Err(error) => return self.note(error, "log", findings),
+        };
+        let mut from = Some(self.first_log_seq()?);
+        while let Some(seq) = from.filter(|seq| *seq <= view.seq) {
+            let mut next = seq;
+            match self.verify_frames(view, &mut next, findings) {
+                Ok(()) => return Ok(()),
+                // The log was released past it meanwhile.
+                Err(Error::NotFound) => {}
+                Err(error) => self.note(error, "log", findings)?,
+            }
+            from = starts.iter().copied().find(|start| *start > next);
         }
-        let read = (|| {
-            let mut tail = self.tail_from(seq, 0)?;
-            while seq <= checkpoint_seq {
-                self.check_not_closing()?;
-                match tail.poll(checkpoint_seq)? {
-                    Some(frame) => seq = frame.header().seq.saturating_add(1),
-                    None => return Err(Error::NotFound),
+        Ok(())
+    }
+
+    /// Frames from `next`, which follows, to the newest one of the view.
+    fn verify_frames(&self, view: &super::View, next: &mut u64, findings: &mut Vec<Finding>) -> Result<()> {
+        let mut tail = self.tail_from(*next, 0)?;
+        while *next <= view.seq {
+            self.check_not_closing()?;
+            let frame = tail
+                .poll(view.seq)
+                .and_then(|frame| frame.ok_or(Error::NotFound))
+                .map_err(|error| self.damaged_or_released(*next, error))?;
+            for block in super::follow::large_blocks(&frame)? {
+                let error = match view.block_range(&block, 0, block.len.min(1)) {
+                    Err(Error::NotFound) => self.damaged_or_released_block(*next, &block),
+                    Err(error) => error,
+                    Ok(_) => continue,
+                };
+                if error != Error::NotFound {
+                    findings.push(finding_of(&error, "blocks"));
                 }
             }
-            Ok(())
-        })();
-        match read {
-            // A hole that recovery got past by way of a checkpoint: for followers the log begins behind it.
-            Ok(()) | Err(Error::NotFound) => Ok(()),
-            Err(error @ Error::Corrupt { .. }) => {
-                findings.push(finding_of(&error, ""));
-                Ok(())
-            }
-            Err(error) => Err(error),
+            *next = frame.header().seq.saturating_add(1);
         }
+        Ok(())
     }
 
     /// Frames from the checkpoint on, read from the files once more. New ones may be appended meanwhile: they are
@@ -124,7 +148,9 @@ impl Engine {
             checkpoint_seq: manifest.checkpoint_seq,
             epoch: manifest.epoch,
             durable_seq: manifest.durable_seq,
-            limit: published,
+            // What ended the log is to be told, where it was opened in spite of that.
+            limit: if self.options.salvage { u64::MAX } else { published },
+            salvage: self.options.salvage,
         };
         let directory = self.root.join("log");
         let end = log::replay(
@@ -136,22 +162,19 @@ impl Engine {
             &mut |_, _, _| Ok(()),
         );
         match end {
-            Ok(end) if end.last_seq < published => match end.damage {
-                Some(error) => findings.push(finding_of(&error, "log")),
-                None => findings.push(finding(
-                    &format!("log/{}", log::segment_file_name(end.position.segment)),
-                    end.position.offset,
-                    &format!(
-                        "the log ends at commit {}, commit {published} was appended",
-                        end.last_seq
-                    ),
-                )),
-            },
+            Ok(ReplayEnd {
+                damage: Some(error), ..
+            }) => findings.push(finding_of(&error, "log")),
+            Ok(end) if end.last_seq < published => findings.push(finding(
+                &format!("log/{}", log::segment_file_name(end.position.segment)),
+                end.position.offset,
+                &format!(
+                    "the log ends at commit {}, commit {published} was appended",
+                    end.last_seq
+                ),
+            )),
             Ok(_) => {}
-            Err(error @ Error::Corrupt { .. }) => {
-                findings.push(finding_of(&error, ""));
-            }
-            Err(error) => return Err(error),
+            Err(error) => self.note(error, "log", findings)?,
         }
         Ok(())
     }
@@ -183,7 +206,7 @@ impl Engine {
             // Chunk files were read whole above; here it is about blocks that are missing or still in the log.
             if let Err(error) = view.block_range(&block, 0, block.len.min(1)) {
                 let key: Vec<u8> = entry.key.iter().take(64).copied().collect();
-                let mut found = finding_of(&error, "blocks");
+                let mut found = finding_of(&error, &view.state.chunk_file(block.chunk));
                 found.offset = block.offset;
                 found.what = format!(
                     "the entry {:?} names a block of {} bytes in chunk {}: {}",

@@ -234,6 +234,10 @@ pub unsafe extern "C" fn sarsen_kv_prefix(
 
 /// The next pair: OK, or END when there is none left. The bytes are good until the next call on the iterator. Either
 /// out-parameter may be NULL.
+///
+/// CORRUPT in the place of a pair whose value is damaged: the next call goes on behind it. Where the index is damaged,
+/// nobody can tell which keys follow, and each further call says so again: a scan from a key behind that place, or
+/// from the other end, may get at the rest. Other iterators do the same.
 #[no_mangle]
 pub unsafe extern "C" fn sarsen_kv_iter_next(
     iter: *mut sarsen_kv_iter,

@@ -196,7 +196,11 @@ pub unsafe extern "C" fn sarsen_options_set_background(
     }
 }
 
-/// Open a store with damaged durable data, read-only, with every commit before the damage in the log. Default: false.
+/// Open a damaged store for what is left of it: read-only, with every commit before damage in the log, and of the rest
+/// all that passes its checks; what doesn't, or is missing, answers CORRUPT. Nothing is written. All of the store is read
+/// first, so opening takes as long as sarsen_store_verify, whose report lists the damage; where there is any, the verdict
+/// is DAMAGED. CORRUPT, as without: no good copy is in MANIFEST, so nothing says what the store is made of; or a link or
+/// the like stands in the place of a directory. Default: false.
 #[no_mangle]
 pub unsafe extern "C" fn sarsen_options_set_salvage(
     options: *mut sarsen_options,

@@ -9,6 +9,7 @@ use super::{
     Entry, PartWriter,
 };
 use crate::{
+    error::Error,
     format::golden::{assert_golden, bytes_of},
     vfs::{sim::SimVfs, OpenMode, Vfs},
 };
@@ -262,6 +263,30 @@ fn a_footer() {
     let golden = bytes_of(FOOTER);
     assert_eq!(Footer::decode(&golden, 3 * 4_096), Some(footer()));
     assert_eq!(Footer::decode_tail(&golden[4_096 - 8..]), Some((1, crc)));
+}
+
+#[test]
+fn a_part_of_a_newer_version_is_told_from_a_damaged_one() {
+    let mut part = bytes_of(&[PAGE, HASH_PAGE, FOOTER].concat());
+    let footer_at = 2 * 4_096;
+    part[footer_at + 8] = 2;
+    let crc_at = part.len() - 4;
+    let crc = crc32c::crc32c(&part[footer_at..crc_at]);
+    part[crc_at..].copy_from_slice(&crc.to_le_bytes());
+    let disk = SimVfs::new(1);
+    let file = disk
+        .open(Path::new("/00000005.run"), OpenMode::CreateNew)
+        .unwrap();
+    file.write_at(0, &part).unwrap();
+    let meta = footer().meta(3 * 4_096, crc);
+    let version = Error::Version {
+        found: 2,
+        supported: 1,
+    };
+    assert_eq!(PartMap::open(file.as_ref(), &meta, true).err(), Some(version));
+    file.write_at(footer_at as u64 + 8, &[3]).unwrap();
+    let damaged = PartMap::open(file.as_ref(), &meta, true).err();
+    assert!(matches!(damaged, Some(Error::Corrupt { .. })), "{damaged:?}");
 }
 
 #[test]

@@ -17,9 +17,9 @@ use super::{
     Hit,
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     format::{bytes::to_u64, manifest::PartMeta},
-    vfs::{OpenMode, Vfs},
+    vfs::{open_member, Member, OpenMode, Vfs},
 };
 
 /// Name of a part file in the index directory.
@@ -40,6 +40,7 @@ pub(crate) struct Part {
     path: PathBuf,
     meta: PartMeta,
     check_every_read: bool,
+    salvage: bool,
 }
 
 impl Part {
@@ -51,6 +52,19 @@ impl Part {
             path,
             meta,
             check_every_read,
+            salvage: false,
+        })
+    }
+
+    /// The same for a store of which as much as possible is to be read: the pages are asked where the hash index fails.
+    pub(crate) fn salvaged(vfs: Arc<dyn Vfs>, path: PathBuf, meta: PartMeta) -> Arc<Part> {
+        Arc::new(Part {
+            map: OnceLock::new(),
+            vfs,
+            path,
+            meta,
+            check_every_read: true,
+            salvage: true,
         })
     }
 
@@ -65,8 +79,12 @@ impl Part {
         let [f0, f1, _, _, h0, h1, h2, h3] = hash.to_le_bytes();
         let fingerprint = u16::from_le_bytes([f0, f1]);
         let home = home_bucket(u32::from_le_bytes([h0, h1, h2, h3]), map.footer().home_buckets);
-        for bucket in home..home + to_u64(PROBE_BUCKETS) {
-            for slot in map.bucket(bucket)?.as_chunks::<8>().0 {
+        'buckets: for bucket in home..home + to_u64(PROBE_BUCKETS) {
+            let bucket = match map.bucket(bucket) {
+                Err(_) if self.salvage => break,
+                bucket => bucket?,
+            };
+            for slot in bucket.as_chunks::<8>().0 {
                 let slot = u64::from_le_bytes(*slot);
                 if slot == 0 {
                     return Ok(None);
@@ -75,7 +93,10 @@ impl Part {
                 if slot.fingerprint != fingerprint {
                     continue;
                 }
-                let page = map.page(slot.unit)?;
+                let page = match map.page(slot.unit) {
+                    Err(_) if self.salvage => break 'buckets,
+                    page => page?,
+                };
                 let newest = PageEntry::decode(page.bytes, entry_place(slot.offset));
                 let newest = newest
                     .filter(|_| page.header.level == 0)
@@ -148,18 +169,10 @@ impl Part {
 
     /// A map of its own, of which nothing is known to be right.
     pub(crate) fn open_unshared(&self) -> Result<PartMap> {
-        let file = self
-            .vfs
-            .open(&self.path, OpenMode::Read)
-            .map_err(|error| match error {
-                Error::NotFound => corrupt(self.meta.file, 0, "the file is missing"),
-                Error::Io {
-                    os_code: libc::ENOENT,
-                    ..
-                } => corrupt(self.meta.file, 0, "the file is missing"),
-                other => other,
-            })?;
-        PartMap::open(file.as_ref(), &self.meta, self.check_every_read)
+        match open_member(self.vfs.as_ref(), &self.path, OpenMode::Read)? {
+            Member::File(file) => PartMap::open(file.as_ref(), &self.meta, self.check_every_read),
+            Member::Absent(what) => Err(corrupt(self.meta.file, 0, what)),
+        }
     }
 }
 

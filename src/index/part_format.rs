@@ -52,7 +52,7 @@ pub(crate) const PROBE_BUCKETS: usize = 8;
 const KEYS_PER_BUCKET: u64 = 5;
 
 const MAGIC: [u8; 8] = *b"SARSENRN";
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 const FIXED_BYTES: usize = 80;
 const TAIL_BYTES: usize = 8;
 
@@ -205,6 +205,15 @@ impl Footer {
         let all_there = footer.offset().checked_add(to_u64(bytes.len())) == Some(file_len);
         let sound = home_buckets > 0 && buckets_fit && all_there;
         (sound && root_unit < page_units && root_level < u32::from(HASH_LEVEL)).then_some(footer)
+    }
+
+    /// The version of a footer that is whole, where this library doesn't know it.
+    pub(crate) fn newer_version(bytes: &[u8]) -> Option<u32> {
+        let (checked, stored_crc) = bytes.split_at_checked(bytes.len().checked_sub(4)?)?;
+        if u32_at(stored_crc, 0)? != crc32c::crc32c(checked) || !checked.starts_with(&MAGIC) {
+            return None;
+        }
+        u32_at(checked, MAGIC.len()).filter(|version| *version > VERSION)
     }
 
     /// Where the footer itself starts.

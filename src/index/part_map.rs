@@ -5,12 +5,15 @@
 //! ordering. Any thread, no locks.
 
 use crate::vfs::sync::atomic::AtomicU64;
-use std::sync::{atomic::Ordering, Arc};
+use std::{
+    path::Path,
+    sync::{atomic::Ordering, Arc},
+};
 
 use super::{
     page::{crc_matches, unit_offset, PageEntry, PageHeader, HASH_LEVEL, UNIT_BYTES},
     part_file_name,
-    part_format::{Footer, BUCKETS_PER_PAGE, BUCKET_BYTES},
+    part_format::{Footer, BUCKETS_PER_PAGE, BUCKET_BYTES, VERSION},
 };
 use crate::{
     error::{Error, Result},
@@ -18,7 +21,7 @@ use crate::{
         bytes::{to_u64, to_usize},
         manifest::PartMeta,
     },
-    vfs::{is_made, Defect, File, Region},
+    vfs::{is_made, Defect, File, OpenMode, Region, Vfs},
 };
 
 #[derive(Debug)]
@@ -253,12 +256,37 @@ fn read_footer(region: &Region, meta: &PartMeta) -> Result<Footer> {
     let bytes = len
         .checked_sub(footer_len)
         .and_then(|at| region.bytes(at, footer_len));
+    if let Some(found) = bytes.and_then(Footer::newer_version) {
+        return Err(Error::Version {
+            found,
+            supported: VERSION,
+        });
+    }
     let footer = bytes.and_then(|bytes| Footer::decode(bytes, len));
     let footer = footer.ok_or_else(|| wrong("the footer fails its check"))?;
     if footer.meta(len, crc) != *meta {
         return Err(wrong("the footer contradicts the manifest"));
     }
     Ok(footer)
+}
+
+/// The newest commit in a part that nothing else describes; `None` if its footer is not whole.
+pub(crate) fn read_max_seq(vfs: &Arc<dyn Vfs>, path: &Path, number: u64) -> Result<Option<u64>> {
+    let file = vfs.open(path, OpenMode::Read)?;
+    let len = file.len()?;
+    let mut tail = [0; 8];
+    let Some(tail_at) = len.checked_sub(to_u64(tail.len())) else {
+        return Ok(None);
+    };
+    file.read_at(tail_at, &mut tail)?;
+    let footer_at = Footer::decode_tail(&tail).and_then(|(units, _)| len.checked_sub(unit_offset(units)));
+    let Some(bytes) = footer_at.and_then(|at| to_usize(len - at)) else {
+        return Ok(None);
+    };
+    let mut footer = vec![0; bytes];
+    file.read_at(len - to_u64(bytes), &mut footer)?;
+    let footer = Footer::decode(&footer, len).filter(|footer| footer.number == number);
+    Ok(footer.map(|footer| footer.max_seq))
 }
 
 #[cold]

@@ -16,27 +16,52 @@ use crate::{
 impl Part {
     /// Reads the file once more through a map of its own and reports what is wrong, with byte offsets.
     pub(crate) fn verify(self: &Arc<Self>, report: &mut dyn FnMut(u64, String)) {
-        match self.verify_all() {
+        match self.verify_all(report) {
             Ok(()) => {}
             Err(Error::Corrupt { offset, what, .. }) => report(offset, what.into_owned()),
             Err(error) => report(0, error.to_string()),
         }
     }
 
-    fn verify_all(self: &Arc<Self>) -> Result<()> {
+    fn verify_all(self: &Arc<Self>, report: &mut dyn FnMut(u64, String)) -> Result<()> {
         let map = self.open_unshared()?;
         let wrong = |unit: u32, what: &'static str| map.corrupt(unit, what);
         let footer = map.footer();
 
+        let mut is_sound = true;
+        let mut report_page = |error: Error| {
+            is_sound = false;
+            match error {
+                Error::Corrupt { offset, what, .. } => report(offset, what.into_owned()),
+                error => report(0, error.to_string()),
+            }
+        };
         let mut unit = 0;
         while unit < footer.page_units {
-            let page = map.page(unit)?;
-            unit = unit
-                .checked_add(page.header.units)
-                .ok_or_else(|| wrong(unit, "a page is too long"))?;
+            match map.page(unit) {
+                Ok(page) => {
+                    unit = unit
+                        .checked_add(page.header.units)
+                        .ok_or_else(|| wrong(unit, "a page is too long"))?;
+                }
+                Err(error) => {
+                    report_page(error);
+                    // How long it is can't be known. A page's CRC is seeded with its place, so the next one is told
+                    // from whatever looks like it.
+                    unit += 1;
+                    while unit < footer.page_units && map.page(unit).is_err() {
+                        unit += 1;
+                    }
+                }
+            }
         }
         for hash_unit in 0..footer.hash_units {
-            map.bucket(u64::from(hash_unit) * to_u64(BUCKETS_PER_PAGE))?;
+            if let Err(error) = map.bucket(u64::from(hash_unit) * to_u64(BUCKETS_PER_PAGE)) {
+                report_page(error);
+            }
+        }
+        if !is_sound {
+            return Ok(());
         }
         // What lies between the pages and the footer is made of pages, every one with its own check.
         let last = map

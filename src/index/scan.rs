@@ -22,6 +22,8 @@ pub(crate) struct Scan {
     /// Forward: the key whose versions are passed over. Backward: the key that was found.
     key: Vec<u8>,
     held: Option<Held>,
+    /// What ended the scan before its end: said again each time, or what lies behind would seem not to be there.
+    failed: Option<Error>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,11 +62,16 @@ impl Scan {
             state: State::Start,
             key: Vec::new(),
             held: None,
+            failed: None,
         }
     }
 
-    /// To the next key; false at the end, and from then on.
+    /// To the next key; false at the end, and from then on. After an error it stays where it is and answers the same
+    /// again: a damaged page may hold newer versions of whatever lies around it, so nothing can be passed over.
     pub(crate) fn next(&mut self) -> Result<bool> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
         let outcome = if self.reverse {
             self.step_back()
         } else {
@@ -73,6 +80,7 @@ impl Scan {
         if !matches!(outcome, Ok(true)) {
             self.state = State::End;
         }
+        self.failed = outcome.as_ref().err().cloned();
         outcome
     }
 
@@ -107,6 +115,7 @@ impl Scan {
         };
         self.lower = from.to_vec();
         self.state = State::Start;
+        self.failed = None;
         Ok(())
     }
 

@@ -36,15 +36,30 @@ pub(super) fn header_at(
     if offset.checked_add(frame_len)? > region.len() {
         return None;
     }
-    let assigned_at = offset.checked_add(to_u64(HEADER_BYTES))?;
-    scratch.clear();
-    scratch.resize(to_usize(u64::from(header.assigned_len))?, 0);
-    region.copy_to(assigned_at, scratch)?;
-    (header.encode(seed, scratch).1 == crc).then_some(CheckedHeader {
+    header_crc_holds(region, seed, offset, &header, crc, scratch).then_some(CheckedHeader {
         header,
         crc,
         frame_len,
     })
+}
+
+/// Whether header and assigned section are what the CRC says, wherever the rest of the frame ends.
+pub(super) fn header_crc_holds(
+    region: &Region,
+    seed: &FrameSeed,
+    offset: u64,
+    header: &FrameHeader,
+    crc: u32,
+    scratch: &mut Vec<u8>,
+) -> bool {
+    let assigned_at = offset.saturating_add(to_u64(HEADER_BYTES));
+    let assigned_end = assigned_at.saturating_add(u64::from(header.assigned_len));
+    let Some(len) = to_usize(u64::from(header.assigned_len)).filter(|_| assigned_end <= region.len()) else {
+        return false;
+    };
+    scratch.clear();
+    scratch.resize(len, 0);
+    region.copy_to(assigned_at, scratch).is_some() && header.encode(seed, scratch).1 == crc
 }
 
 /// What claims to be a header at `offset`: magic and lengths make sense, nothing else is checked.

@@ -3,7 +3,7 @@
 //! same state.
 //!
 //! *Damage* is a stop at a commit that something says had been durable: the manifest, an accepted frame, a mark or a
-//! header behind the stop. A *torn tail* is a stop behind which commits are proven to have been begun: a frame of the
+//! header behind the stop; so are files that can't be what they are taken for (`stray`). A *torn tail* is a stop behind which commits are proven to have been begun: a frame of the
 //! next seq starts right there, or a header of this store, segment and seq or a later one lies behind it. Zeros, a mark
 //! and the leftovers of a recycled segment are neither: their headers fail the segment's seed, and a leftover that
 //! happens to start at the stop has a smaller seq.
@@ -12,7 +12,8 @@ use std::{path::Path, sync::Arc};
 
 use super::{
     inspect::{frame_behind, header_at, look_on, unchecked_header_at, Evidence},
-    segment::{segment_display_name, segment_files, Segment},
+    segment::{segment_display_name, segment_entries, Segment, SegmentEntries},
+    stray,
 };
 use crate::{
     error::{Error, Result},
@@ -24,6 +25,9 @@ use crate::{
     vfs::{is_made, Defect, Region, Vfs},
 };
 
+/// Longer than any frame can be, and any segment for it.
+const MOST_SEGMENT_BYTES: u64 = 8 << 30;
+
 /// What the manifest says.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReplayStart {
@@ -34,6 +38,8 @@ pub(crate) struct ReplayStart {
     pub(crate) durable_seq: u64,
     /// Commits above this one are left out, whatever the log has.
     pub(crate) limit: u64,
+    /// What can't be read counts as damaged, and is no reason to stop.
+    pub(crate) salvage: bool,
 }
 
 /// How far the log goes, and what that is worth.
@@ -88,15 +94,20 @@ pub(crate) fn replay(
     start: ReplayStart,
     apply: Apply<'_>,
 ) -> Result<ReplayEnd> {
-    let files = segment_files(vfs.as_ref(), directory)?;
+    let SegmentEntries { files, misfits } = match segment_entries(vfs.as_ref(), directory) {
+        Err(_) if start.salvage => SegmentEntries::default(),
+        entries => entries?,
+    };
     let highest_number = files.last().map_or(0, |(number, _)| *number);
-    let segments = open_segments(
-        vfs.as_ref(),
-        directory,
-        &files,
-        first_segment,
-        start.position.segment,
-    )?;
+    let (segments, unreadable) = open_segments(vfs.as_ref(), directory, &files, first_segment, &start)?;
+    let misfit = misfits.into_iter().find(|number| *number >= first_segment);
+    let misfit = misfit.map(|number| {
+        Error::corrupt(
+            segment_display_name(number),
+            0,
+            "this is no regular file, so no segment of the log",
+        )
+    });
 
     let mut scratch = Vec::new();
     let mut position = start.position;
@@ -151,34 +162,71 @@ pub(crate) fn replay(
         torn: torn_bytes.is_some() || evidence.newest_seq >= chain.expected,
         dropped_bytes,
         replayed_bytes,
-        damage: damage(&segments, &start, &position, &chain, claimed_seq, &evidence),
+        damage: damage(&segments, &start, &position, &chain, claimed_seq, &evidence)
+            .or_else(|| {
+                if chain.expected > start.limit {
+                    return None;
+                }
+                let found = stray::find(&segments, uuid, &position, chain.expected, &mut scratch)?;
+                Some(Error::Corrupt {
+                    file: segment_display_name(found.segment),
+                    offset: found.offset,
+                    what: found.what.into(),
+                    first_seq: found.seq,
+                    last_seq: found.seq,
+                })
+            })
+            .or(unreadable)
+            .or(misfit),
         segments,
         highest_number,
     })
 }
 
+/// The segments, and what is wrong with the first that can't be read, which is in their list without a byte.
 fn open_segments(
     vfs: &dyn Vfs,
     directory: &Path,
     files: &[(u64, u64)],
     first_segment: u64,
-    replayed_from: u64,
-) -> Result<Vec<Arc<Segment>>> {
+    start: &ReplayStart,
+) -> Result<(Vec<Arc<Segment>>, Option<Error>)> {
     let no_bytes = Region::anonymous(0)?;
     let mut segments = Vec::new();
+    let mut unreadable = None;
     // What lies below was released, whether or not its removal reached the disk.
     for (number, len) in files.iter().filter(|(number, _)| *number >= first_segment) {
-        if *number >= replayed_from {
+        if *number < start.position.segment {
+            segments.push(Arc::new(Segment::retained(*number, *len, &no_bytes)));
+            continue;
+        }
+        let opened = if *len > MOST_SEGMENT_BYTES {
+            Err(Error::corrupt(
+                segment_display_name(*number),
+                0,
+                format!("{len} bytes are too many for a segment"),
+            ))
+        } else {
+            Segment::replayed(vfs, directory, *number)
+        };
+        let segment = match opened {
+            Ok(Some(segment)) => segment,
             // A living writer takes segments away that it made ready and has no use for, or gives them another number.
             // One that counts is not taken away under a reader's lock, and is missed as damage.
-            if let Some(segment) = Segment::replayed(vfs, directory, *number)? {
-                segments.push(Arc::new(segment));
+            Ok(None) => continue,
+            Err(error) if start.salvage => {
+                let name = segment_display_name(*number);
+                unreadable.get_or_insert(match error {
+                    Error::Corrupt { .. } => error,
+                    error => Error::corrupt(name, 0, error.to_string()),
+                });
+                Segment::retained(*number, 0, &no_bytes)
             }
-        } else {
-            segments.push(Arc::new(Segment::retained(*number, *len, &no_bytes)));
-        }
+            Err(error) => return Err(error),
+        };
+        segments.push(Arc::new(segment));
     }
-    Ok(segments)
+    Ok((segments, unreadable))
 }
 
 /// The whole frame that goes on with the chain: at the position, or else at the start of a later segment. An opening
@@ -298,7 +346,7 @@ fn damage(
             behind.newest_seq.max(expected),
         );
     }
-    if claimed_seq >= expected && !is_made(Defect::DamageTakenForTornTail) {
+    if claimed_seq >= expected {
         return corrupt(
             format!("commit {expected} had been durable, but isn't there"),
             expected,

@@ -35,19 +35,36 @@ pub(super) fn segment_display_name(number: u64) -> String {
 
 /// Number and length of every segment file in `directory`, ascending. Other files are none of the log's business.
 pub(super) fn segment_files(vfs: &dyn Vfs, directory: &Path) -> Result<Vec<(u64, u64)>> {
-    let mut files = Vec::new();
+    Ok(segment_entries(vfs, directory)?.files)
+}
+
+/// What has the name of a segment, ascending.
+#[derive(Debug, Default)]
+pub(super) struct SegmentEntries {
+    /// Number and length.
+    pub(super) files: Vec<(u64, u64)>,
+    /// Numbers of links, pipes and the like: somebody put them in the place of a file.
+    pub(super) misfits: Vec<u64>,
+}
+
+pub(super) fn segment_entries(vfs: &dyn Vfs, directory: &Path) -> Result<SegmentEntries> {
+    let mut found = SegmentEntries::default();
     for entry in vfs.list(directory)? {
         let number = entry.name.to_str().and_then(|name| {
             let number = name.strip_suffix(".log")?.parse().ok()?;
             // Only the one spelling that a segment is given: no signs, no other number of zeros.
             (segment_file_name(number) == name).then_some(number)
         });
-        if let (Some(number), EntryKind::File) = (number, entry.kind) {
-            files.push((number, entry.len));
+        match (number, entry.kind) {
+            (Some(number), EntryKind::File) => found.files.push((number, entry.len)),
+            (Some(number), EntryKind::Other) => found.misfits.push(number),
+            (Some(_), EntryKind::Directory) => {}
+            (None, _) => {}
         }
     }
-    files.sort_unstable();
-    Ok(files)
+    found.files.sort_unstable();
+    found.misfits.sort_unstable();
+    Ok(found)
 }
 
 /// `None` if the file is gone.

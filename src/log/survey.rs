@@ -27,6 +27,17 @@ pub(crate) fn first_seq(
         .map(|first| first.header.seq))
 }
 
+/// Seq of the first commit of each segment that counts, ascending.
+pub(crate) fn segment_starts(
+    vfs: &Arc<dyn Vfs>,
+    directory: &Path,
+    uuid: [u8; 16],
+    first_segment: u64,
+) -> Result<Vec<u64>> {
+    let live = live_segments(vfs.as_ref(), directory, uuid, first_segment)?;
+    Ok(live.iter().map(|first| first.header.seq).collect())
+}
+
 /// A segment as its first frame describes it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct First {

@@ -226,17 +226,34 @@ impl TailReader {
     /// The next frame, or `None` if it isn't there yet or its seq is above `limit_seq`: what is published, or
     /// `u64::MAX` in another process. `NotFound` once the log was released past the reader.
     pub(crate) fn poll(&mut self, limit_seq: u64) -> Result<Option<TailFrame>> {
+        self.poll_if(limit_seq, &mut |_| Ok(true))
+    }
+
+    /// The same; a frame that `counts` refuses is looked for again at the next call.
+    pub(crate) fn poll_if(
+        &mut self,
+        limit_seq: u64,
+        counts: &mut dyn FnMut(&TailFrame) -> Result<bool>,
+    ) -> Result<Option<TailFrame>> {
         if !self.skip_to_wanted(limit_seq)? {
             return Ok(None);
         }
         let Some((checked, frame)) = self.find(limit_seq, Self::copied)? else {
             return Ok(None);
         };
+        if !counts(&frame)? {
+            return Ok(None);
+        }
         if checked.header.seq == self.wanted {
             self.check_epoch(Some(&checked.header))?;
         }
         self.pass(&checked);
         Ok(Some(frame))
+    }
+
+    /// The commit that comes next.
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.expected.max(self.wanted)
     }
 
     /// Goes as far towards the wanted frame as the log allows now; true once it comes next.

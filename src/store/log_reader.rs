@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{check_open, View};
 use crate::{
-    engine::{Engine, FollowedCommand, FollowedCommit, Follower},
+    engine::{self, Engine, FollowedCommand, FollowedCommit, Follower},
     error::{Error, Result},
     format::{
         block::BlockAddress,
@@ -79,16 +79,7 @@ impl LogReader {
         self.block = None;
         if let Some(block) = commit.peek_block()? {
             // Large and named blocks did not come with the frame.
-            let view = match self.engine.view().block_range(&block, 0, block.len) {
-                Ok(slice) => View::of_block(&self.engine, &slice),
-                // A writer elsewhere has gone on since this store was opened: the block is in what it wrote since.
-                Err(Error::NotFound) if self.engine.options().read_only => View::of_block(
-                    &self.engine,
-                    &self.engine.newest_view()?.block_range(&block, 0, block.len)?,
-                ),
-                Err(error) => return Err(error),
-            };
-            self.block = Some(view);
+            self.block = Some(read_block(&self.engine, commit, &block)?);
         }
         let told = commit
             .step()?
@@ -99,6 +90,19 @@ impl LogReader {
         };
         Ok(tell(told, bytes))
     }
+}
+
+fn read_block(engine: &Arc<Engine>, commit: &FollowedCommit, block: &BlockAddress) -> Result<View> {
+    let read = |view: &engine::View| Ok(View::of_block(engine, &view.block_range(block, 0, block.len)?));
+    let mut found = read(commit.view().unwrap_or(&engine.view()));
+    if found.as_ref().is_err_and(|error| *error == Error::NotFound) && engine.options().read_only {
+        // A writer elsewhere has gone on since this store was opened: the block is in what it wrote since.
+        found = read(&engine.newest_view()?);
+    }
+    found.map_err(|error| match error {
+        Error::NotFound => engine.damaged_or_released_block(commit.seq(), block),
+        error => error,
+    })
 }
 
 fn tell<'a>(told: FollowedCommand<'a>, bytes: &'a [u8]) -> LogCommand<'a> {

@@ -117,7 +117,7 @@ pub enum Defect {
 }
 
 impl Defect {
-    /// Each of them.
+    /// Each that a crash or a model shows.
     #[cfg(any(test, feature = "simulation"))]
     pub const ALL: [Defect; 53] = [
         Defect::EpochNotBumped,
@@ -173,6 +173,15 @@ impl Defect {
         Defect::MergedPartNamesNotSynced,
         Defect::CloseAnswersEarly,
         Defect::PoisonLookedAtTooEarly,
+    ];
+
+    /// Those among them that damage shows too: `tests/damage.rs` makes them.
+    #[cfg(any(test, feature = "simulation"))]
+    pub const OF_CHECKS: [Defect; 4] = [
+        Defect::IndexPagesNotChecked,
+        Defect::BlocksNotChecked,
+        Defect::TornFrameAccepted,
+        Defect::DamageTakenForTornTail,
     ];
 }
 

@@ -114,6 +114,33 @@ pub(crate) trait Vfs: Send + Sync + Debug {
     fn disk_bytes(&self, path: &Path) -> Result<u64>;
 }
 
+/// What [`open_member`] found.
+pub(crate) enum Member {
+    File(Arc<dyn File>),
+    /// Why there is no such file.
+    Absent(&'static str),
+}
+
+/// Opens a file that has to be there. Where something else is, or nothing, that is damage; an error is what keeps a
+/// regular file from being opened.
+pub(crate) fn open_member(vfs: &dyn Vfs, path: &Path, mode: OpenMode) -> Result<Member> {
+    let error = match vfs.open(path, mode) {
+        Ok(file) => return Ok(Member::File(file)),
+        Err(error) => error,
+    };
+    match vfs.entry_kind(path) {
+        Ok(Some(EntryKind::File)) => Err(error),
+        Ok(Some(_)) => Ok(Member::Absent("this is no regular file")),
+        // The directory may be gone as a whole, or be none.
+        Ok(None)
+        | Err(Error::Io {
+            os_code: libc::ENOTDIR,
+            ..
+        }) => Ok(Member::Absent("the file is missing")),
+        Err(_) => Err(error),
+    }
+}
+
 /// An open file. Closed when the last reference goes.
 pub(crate) trait File: Send + Sync + Debug {
     /// Reads exactly `buffer.len()` bytes; reading beyond the end is `Error::Io` naming the file.

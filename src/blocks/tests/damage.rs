@@ -144,7 +144,7 @@ fn a_truncated_or_missing_file_is_corrupt_and_no_signal() {
         assert!(is_corrupt(&place.open(&meta).read(&address, 0, address.len)));
         assert_eq!(
             findings(&place.open(&meta)),
-            [(0, "the chunk's file is missing".to_owned())]
+            [(0, "the file is missing".to_owned())]
         );
     }
 }

@@ -92,6 +92,7 @@ fn empty() -> ReplayStart {
         epoch: 0,
         durable_seq: 0,
         limit: u64::MAX,
+        salvage: false,
     }
 }
 

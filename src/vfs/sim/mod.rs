@@ -10,8 +10,8 @@
 //! Everything follows from the seeds and the order of calls, so tests use it from one thread, or
 //! from several that take turns (`turn::turns`), though any may. What it
 //! is stricter in than most real disks: a synced file without a synced name is lost; sectors reach the disk in any
-//! order; directories don't wait for each other. What it doesn't model: SIGBUS, which is an
-//! error here.
+//! order; directories don't wait for each other. Bit rot and other damage are done by tests
+//! (`SimVfs::rot`, `damage`). What it doesn't model: SIGBUS, which is an error here.
 #![cfg_attr(
     not(feature = "simulation"),
     expect(
@@ -23,6 +23,7 @@
 mod cache;
 mod content;
 mod crash;
+mod damage;
 mod disk;
 mod file;
 mod names;

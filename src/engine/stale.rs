@@ -1,0 +1,79 @@
+//! Finding out that the manifest is an older copy where the log says nothing: after an orderly close there is none.
+//!
+//! A part of the index with a number above all that the manifest knows is what a crash left of a checkpoint or a merge,
+//! or it belongs to a newer manifest. What a checkpoint takes over is in a segment first, which is on disk with its name
+//! before its first frame, and goes only behind the manifest that names the part. So where such a part holds commits
+//! that nothing else has, and no segment is there that they can have come from, they are missing.
+
+use super::recover::Sources;
+use crate::{
+    error::{Error, Result},
+    index::{parse_part_file_name, read_max_seq},
+    vfs::EntryKind,
+};
+
+/// A part that the manifest doesn't know.
+pub(super) struct UnknownPart {
+    name: String,
+    max_seq: u64,
+}
+
+/// The newest of them. To be called before the log is looked at: a writer may be at work beside this.
+pub(super) fn newest_unknown_part(sources: &Sources<'_>) -> Result<Option<UnknownPart>> {
+    if sources.manifest.log.offset > 0 {
+        return Ok(None);
+    }
+    let staging = sources.root.join(super::import::STAGING_NAME);
+    if sources.vfs.entry_kind(&staging)?.is_some() {
+        // A cut off import leaves parts without any log.
+        return Ok(None);
+    }
+    let directory = sources.root.join("index");
+    let mut newest: Option<UnknownPart> = None;
+    let entries = match sources.vfs.list(&directory) {
+        // Its parts are missing then, which is damage enough.
+        Err(_) if sources.options.salvage => return Ok(None),
+        entries => entries?,
+    };
+    for entry in entries {
+        let name = entry.name.to_string_lossy();
+        let Some(number) = parse_part_file_name(&name).filter(|_| entry.kind == EntryKind::File) else {
+            continue;
+        };
+        if number < sources.manifest.next_file {
+            continue;
+        }
+        // One that is not whole, or can't be read, says nothing.
+        let Ok(Some(max_seq)) = read_max_seq(sources.vfs, &directory.join(&entry.name), number) else {
+            continue;
+        };
+        if newest.as_ref().is_none_or(|newest| newest.max_seq < max_seq) {
+            newest = Some(UnknownPart {
+                name: name.into_owned(),
+                max_seq,
+            });
+        }
+    }
+    Ok(newest)
+}
+
+/// Damage, if the part has commits behind `last_seq` that no segment can have had.
+pub(super) fn missing_commits(
+    sources: &Sources<'_>,
+    part: &UnknownPart,
+    last_seq: u64,
+    highest_segment: u64,
+) -> Option<Error> {
+    let has_no_log = highest_segment <= sources.manifest.log.segment;
+    (has_no_log && part.max_seq > last_seq).then(|| Error::Corrupt {
+        file: super::manifest_file::MANIFEST_NAME.to_owned(),
+        offset: 0,
+        what: format!(
+            "the manifest is an older copy that knows only commits up to {last_seq}: index/{} has commit {}",
+            part.name, part.max_seq
+        )
+        .into(),
+        first_seq: last_seq.saturating_add(1),
+        last_seq: part.max_seq,
+    })
+}
