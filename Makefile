@@ -7,6 +7,7 @@
 #   make sim        crash tests on the simulated disk, ROUNDS=50000 of them
 #   make valgrind   the C contract tests under valgrind
 #   make asan       the C contract tests and the library with AddressSanitizer
+#   make fuzz       the fuzz targets, SECONDS=10 each; TARGET=frame for one; make fuzz-long gives each 30 minutes
 #   make header     writes include/sarsen.h anew from src/ffi
 #   make clean
 
@@ -19,6 +20,10 @@ STEP := scripts/step.sh $(STEPS)
 JOBS ?= 2
 KILLS ?= 2000
 ROUNDS ?= 50000
+SECONDS ?= 10
+RUNS ?= 0
+LONG_SECONDS ?= 1800
+LONG_RUNS ?= 50000000
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -39,7 +44,7 @@ DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
 
 # A step uses all the cores it may; two at once would only disturb each other.
 .NOTPARALLEL:
-.PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim valgrind asan header \
+.PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim valgrind asan fuzz fuzz-long header \
 	clean FORCE
 .DELETE_ON_ERROR:
 
@@ -129,6 +134,16 @@ valgrind: require
 
 asan: require
 	@$(STEP) asan scripts/run_asan.sh $(BUILD)/asan $(JOBS)
+
+# Those of TARGET=..., or all; SECONDS of each, or RUNS executions. Else TARGET is where cargo builds.
+FUZZED = $(if $(findstring command,$(origin TARGET)),$(TARGET))
+
+fuzz:
+	@scripts/run_fuzz.sh $(BUILD)/fuzz $(SECONDS) $(RUNS) $(FUZZED)
+
+# All of them, each until it has had RUNS executions or SECONDS, whichever comes first.
+fuzz-long:
+	@scripts/run_fuzz.sh $(BUILD)/fuzz $(LONG_SECONDS) $(LONG_RUNS) $(FUZZED)
 
 # ---- upkeep --------------------------------------------------------------------------------------------------
 

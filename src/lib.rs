@@ -26,3 +26,17 @@ pub mod simulation {
         sim::{Fault, FaultKind, Operation, SimVfs},
     };
 }
+
+/// What fuzzing calls: the promises of each decoder, checked for any input, and inputs to start from. No part of the
+/// library's promise either.
+#[cfg(feature = "simulation")]
+pub mod decoders {
+    pub use crate::{
+        blocks::fuzzing::{block_seeds, chunk, moved},
+        engine::fuzzing::{steps, steps_seeds},
+        format::fuzzing::{
+            assigned, block_header, chunk_header, commands, frame, load, manifest, mark, record, seeds, Seed,
+        },
+        index::fuzzing::{footer, index_seeds, page, part},
+    };
+}

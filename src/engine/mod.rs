@@ -13,6 +13,8 @@ mod commit;
 mod draft;
 mod durability;
 mod follow;
+#[cfg(feature = "simulation")]
+pub(crate) mod fuzzing;
 mod import;
 mod liveness;
 mod manifest_file;

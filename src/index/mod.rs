@@ -13,6 +13,8 @@ use std::sync::Arc;
 use crate::vfs::Region;
 
 mod builder;
+#[cfg(feature = "simulation")]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod golden;
 mod memtable;

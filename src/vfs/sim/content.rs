@@ -138,6 +138,26 @@ pub(super) struct Content {
 }
 
 impl Content {
+    /// A file that was written and synced.
+    pub(super) fn durable(bytes: Arc<Vec<u8>>) -> Content {
+        let mut content = Content {
+            len: bytes.len() as u64,
+            durable: bytes,
+            ..Content::default()
+        };
+        content.allocate_blocks(0, content.len);
+        content
+    }
+
+    /// What reading all of it gives.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.len as usize];
+        match self.read(0, &mut bytes) {
+            Ok(()) => bytes,
+            Err(_) => Vec::new(),
+        }
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.len
     }

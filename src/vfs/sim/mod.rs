@@ -29,6 +29,7 @@ mod same_as_os;
 mod system;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::{fmt, sync::Arc};
 

@@ -1,0 +1,79 @@
+//! What every fuzz target does with one input. The fuzzer's binaries call [`run`], and so does `tests/fuzz_findings.rs`
+//! with the inputs that once found something; a broken promise is a panic.
+
+pub mod memory;
+mod panics;
+
+use sarsen::decoders;
+
+/// One target.
+pub struct Target {
+    pub name: &'static str,
+    body: fn(&[u8]),
+    /// Heap that it may take beside a multiple of the input: decoders take what a claimed length can make serde take
+    /// ahead (1 MiB a list), stores what their files and their budgets allow.
+    most_heap: u64,
+}
+
+const DECODER: u64 = 8 << 20;
+/// Of the input's length.
+const HEAP_FACTOR: u64 = 128;
+
+const fn decoder(name: &'static str, body: fn(&[u8])) -> Target {
+    Target {
+        name,
+        body,
+        most_heap: DECODER,
+    }
+}
+
+/// All of them, fast ones first.
+pub const TARGETS: &[Target] = &[
+    decoder("frame", decoders::frame),
+    decoder("mark", decoders::mark),
+    decoder("assigned", decoders::assigned),
+    decoder("commands", decoders::commands),
+    decoder("steps", decoders::steps),
+    decoder("block_header", decoders::block_header),
+    decoder("chunk_header", decoders::chunk_header),
+    decoder("manifest", decoders::manifest),
+    decoder("record", decoders::record),
+    decoder("load", decoders::load),
+    decoder("page", decoders::page),
+    decoder("footer", decoders::footer),
+    decoder("moved", decoders::moved),
+    decoder("part", decoders::part),
+    decoder("chunk", decoders::chunk),
+];
+
+pub fn target(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}
+
+/// Inputs to start from, by name.
+pub fn seeds(name: &str) -> Vec<(String, Vec<u8>)> {
+    let inside = match name {
+        "steps" => decoders::steps_seeds(),
+        _ => [
+            decoders::seeds(name),
+            decoders::index_seeds(name),
+            decoders::block_seeds(name),
+        ]
+        .concat(),
+    };
+    inside
+        .into_iter()
+        .map(|(seed, bytes)| (seed.to_owned(), bytes))
+        .collect()
+}
+
+/// Puts the input through the target. Panics if it breaks a promise, panics (caught or not) or takes too much memory.
+pub fn run(name: &str, input: &[u8]) {
+    let Some(target) = target(name) else {
+        panic!("there is no fuzz target {name}");
+    };
+    let panics = panics::seen();
+    let most = target.most_heap + HEAP_FACTOR * input.len() as u64;
+    memory::within(most, || (target.body)(input));
+    assert_eq!(panics::seen(), panics, "a panic was caught on the way");
+}
