@@ -40,3 +40,9 @@ pub mod decoders {
         index::fuzzing::{footer, index_seeds, page, part},
     };
 }
+
+/// The C API for fuzzing: the functions of `include/sarsen.h`, and a way to open a store on a simulated disk.
+#[cfg(feature = "simulation")]
+pub mod c_api {
+    pub use crate::ffi::names::*;
+}

@@ -1,8 +1,14 @@
 //! What every fuzz target does with one input. The fuzzer's binaries call [`run`], and so does `tests/fuzz_findings.rs`
 //! with the inputs that once found something; a broken promise is a panic.
 
+mod ancestral_import;
+mod input;
+mod log_tail;
 pub mod memory;
 mod panics;
+mod repair;
+mod store_directory;
+mod stores;
 
 use sarsen::decoders;
 
@@ -27,6 +33,17 @@ const fn decoder(name: &'static str, body: fn(&[u8])) -> Target {
     }
 }
 
+/// Files, their copies on the simulated disk, and what a store's budget allows.
+const STORE: u64 = 48 << 20;
+
+const fn on_a_store(name: &'static str, body: fn(&[u8])) -> Target {
+    Target {
+        name,
+        body,
+        most_heap: STORE,
+    }
+}
+
 /// All of them, fast ones first.
 pub const TARGETS: &[Target] = &[
     decoder("frame", decoders::frame),
@@ -44,6 +61,9 @@ pub const TARGETS: &[Target] = &[
     decoder("moved", decoders::moved),
     decoder("part", decoders::part),
     decoder("chunk", decoders::chunk),
+    on_a_store("store_directory", store_directory::run),
+    on_a_store("log_tail", log_tail::run),
+    on_a_store("ancestral_import", ancestral_import::run),
 ];
 
 pub fn target(name: &str) -> Option<&'static Target> {
@@ -54,6 +74,9 @@ pub fn target(name: &str) -> Option<&'static Target> {
 pub fn seeds(name: &str) -> Vec<(String, Vec<u8>)> {
     let inside = match name {
         "steps" => decoders::steps_seeds(),
+        "store_directory" => store_directory::seeds(),
+        "log_tail" => log_tail::seeds(),
+        "ancestral_import" => ancestral_import::seeds(),
         _ => [
             decoders::seeds(name),
             decoders::index_seeds(name),

@@ -19,9 +19,20 @@ mod log;
 mod memory;
 mod options;
 mod report;
+#[cfg(feature = "simulation")]
+mod simulation;
 mod snapshot;
 mod status;
 mod store;
 mod stream;
 mod tags;
 mod view;
+
+/// The C functions and types under their own names, for a caller in Rust that pretends to be C.
+#[cfg(feature = "simulation")]
+pub mod names {
+    pub use super::{
+        batch::*, block::*, error::*, kv::*, log::*, memory::*, options::*, report::*, simulation::*,
+        snapshot::*, status::*, store::*, stream::*, tags::*, view::*,
+    };
+}
