@@ -2,9 +2,12 @@
 //! with the inputs that once found something; a broken promise is a panic.
 
 mod ancestral_import;
+mod batch_load;
+mod c_calls;
 mod input;
 mod log_tail;
 pub mod memory;
+mod model;
 mod panics;
 mod repair;
 mod store_directory;
@@ -64,6 +67,8 @@ pub const TARGETS: &[Target] = &[
     on_a_store("store_directory", store_directory::run),
     on_a_store("log_tail", log_tail::run),
     on_a_store("ancestral_import", ancestral_import::run),
+    on_a_store("batch_load", batch_load::run),
+    on_a_store("c_calls", c_calls::run),
 ];
 
 pub fn target(name: &str) -> Option<&'static Target> {
@@ -77,6 +82,8 @@ pub fn seeds(name: &str) -> Vec<(String, Vec<u8>)> {
         "store_directory" => store_directory::seeds(),
         "log_tail" => log_tail::seeds(),
         "ancestral_import" => ancestral_import::seeds(),
+        "batch_load" => batch_load::seeds(),
+        "c_calls" => c_calls::seeds(),
         _ => [
             decoders::seeds(name),
             decoders::index_seeds(name),
