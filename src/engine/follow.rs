@@ -166,8 +166,8 @@ impl Follower {
             let foreign = self.engine.options.read_only;
             let limit = if foreign { u64::MAX } else { self.engine.last_seq() };
             if let Some(frame) = self.tail.poll(limit)? {
-                let assigned = Assigned::decode(frame.assigned())
-                    .ok_or_else(|| Error::internal("a frame's assigned section can't be decoded"))?;
+                let assigned =
+                    Assigned::decode(frame.assigned()).ok_or_else(|| forged(frame.header().seq))?;
                 return Ok(FollowedCommit {
                     frame,
                     assigned,
@@ -218,14 +218,14 @@ impl FollowedCommit {
             assigned: &self.assigned,
         };
         let mut steps = Steps::resume(contents, self.position);
-        let Some(step) = steps.next()? else {
+        let Some(step) = steps.next().map_err(|_| forged(header.seq))? else {
             return Ok(None);
         };
         self.position = steps.position();
         let bytes = match (&step.image, &step.block) {
             (Some((start, owner)), Some(block)) => {
                 let bytes = image_bytes(self.frame.image(), *start, owner.len(), block.len);
-                Some(bytes.ok_or_else(|| Error::internal("a small block lies outside its frame"))?)
+                Some(bytes.ok_or_else(|| forged(header.seq))?)
             }
             _ => None,
         };
@@ -237,6 +237,17 @@ impl FollowedCommit {
             step,
             bytes,
         }))
+    }
+}
+
+/// Its CRCs hold, so it was written that way, or somebody forged it.
+fn forged(seq: u64) -> Error {
+    Error::Corrupt {
+        file: "log".to_owned(),
+        offset: 0,
+        what: "the parts of a frame contradict each other".into(),
+        first_seq: seq,
+        last_seq: seq,
     }
 }
 

@@ -17,6 +17,7 @@ mod follow;
 pub(crate) mod fuzzing;
 mod import;
 mod liveness;
+mod manifest_check;
 mod manifest_file;
 mod merge;
 mod observer;

@@ -8,6 +8,13 @@
     non_camel_case_types,
     reason = "the names of the C API, so that grep finds them"
 )]
+#![cfg_attr(
+    feature = "simulation",
+    expect(
+        clippy::missing_safety_doc,
+        reason = "the doc comments are the header's, which states the contract in C's words"
+    )
+)]
 
 mod batch;
 mod block;

@@ -727,7 +727,10 @@ impl Calls<'_> {
             self.settle(status, &Self::REFUSED);
             return assert!(tags.is_null());
         }
-        self.settle(status, &[SARSEN_OK, SARSEN_TIMEOUT, SARSEN_NOT_FOUND]);
+        self.settle(
+            status,
+            &[SARSEN_OK, SARSEN_TIMEOUT, SARSEN_NOT_FOUND, SARSEN_CONFLICT],
+        );
         if status == SARSEN_OK {
             // SAFETY: a set that the reader owns, good until the next call on it.
             assert!(unsafe { sarsen_tags_count(tags) } <= 1_024);
