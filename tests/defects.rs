@@ -37,8 +37,9 @@ use sarsen::simulation::{make, Defect, SimVfs};
 
 use commits::models;
 use disk::Disk;
+use draws::Draws;
 use history::{History, MODELS};
-use run::Run;
+use run::{Run, PHASES, STEPS};
 
 /// A defect that the crash tests don't find within so many histories is left to the model.
 const HISTORIES: u64 = 600;
@@ -72,9 +73,11 @@ fn found(defect: Option<Defect>) -> Option<(&'static str, u64, String)> {
             } else {
                 Disk::failing
             };
-            catch_unwind(AssertUnwindSafe(|| Run::new(seed, disk(seed)).play()))
-                .err()
-                .map(|panic| ("model", seed, message(panic.as_ref())))
+            catch_unwind(AssertUnwindSafe(|| {
+                Run::new(Draws::new(seed, &[]), disk(seed)).play(PHASES, STEPS)
+            }))
+            .err()
+            .map(|panic| ("model", seed, message(panic.as_ref())))
         })
     });
     make(None);

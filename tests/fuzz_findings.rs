@@ -7,11 +7,26 @@
 #![cfg(feature = "simulation")]
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "a test says what it saw, and why it can't go on"
 )]
 
+#[path = "crash/commits.rs"]
+mod commits;
+#[path = "model/compare.rs"]
+mod compare;
+#[path = "model/disk.rs"]
+mod disk;
+#[path = "model/draws.rs"]
+mod draws;
 #[path = "../fuzz/harness/mod.rs"]
 mod harness;
+#[path = "crash/history.rs"]
+mod history;
+#[path = "model/run.rs"]
+mod run;
+#[path = "model/state.rs"]
+mod state;
 
 use std::{
     fs,
@@ -19,7 +34,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use harness::{run, seeds, target, TARGETS};
+use harness::{seeds, target, TARGETS};
 
 const MOST_CORPUS_BYTES: u64 = 200 << 10;
 
@@ -50,7 +65,7 @@ fn replay(name: &str) -> usize {
         assert!(target(of).is_some(), "fuzz/{name}/{of} is of no target");
         for file in files(directory) {
             let input = fs::read(&file).expect("an input can be read");
-            let outcome = catch_unwind(AssertUnwindSafe(|| run(of, &input)));
+            let outcome = catch_unwind(AssertUnwindSafe(|| harness::run(of, &input)));
             assert!(outcome.is_ok(), "{} breaks its target again", file.display());
             count += 1;
         }
@@ -95,4 +110,30 @@ fn memory_beyond_what_a_target_may_take_is_noticed() {
     };
     assert!(take(900).is_ok());
     assert!(take(1_100).is_err(), "too much memory is noticed");
+}
+
+/// Edits of bytes are undone by what puts CRCs right where nothing but CRCs was changed.
+#[test]
+fn repairing_a_store_gives_back_every_crc_that_was_wiped_out() {
+    harness::repairing_gives_back_every_crc();
+}
+
+/// A defect made on purpose is noticed by the target that plays operations against the model.
+#[test]
+fn operations_that_go_wrong_are_noticed() {
+    use sarsen::simulation::{make, Defect};
+    let inputs = || (0..12_u8).map(|seed| vec![3, seed, 0, 0, 0, 0, 0, 0, 0]);
+    inputs().for_each(|input| harness::run("operations", &input));
+    make(Some(Defect::LogNotSynced));
+    let noticed = inputs().any(|input| catch_unwind(|| harness::run("operations", &input)).is_err());
+    make(None);
+    assert!(noticed, "a log that is never synced goes unnoticed");
+}
+
+/// The C API turns a panic into a status; the run fails all the same.
+#[test]
+fn a_panic_that_is_caught_on_the_way_is_noticed() {
+    let outcome = catch_unwind(|| harness::without_panics(|| drop(catch_unwind(|| panic!("on purpose")))));
+    assert!(outcome.is_err(), "a caught panic goes unnoticed");
+    harness::without_panics(|| ());
 }

@@ -8,6 +8,7 @@ mod input;
 mod log_tail;
 pub mod memory;
 mod model;
+mod operations;
 mod panics;
 mod repair;
 mod store_directory;
@@ -69,6 +70,11 @@ pub const TARGETS: &[Target] = &[
     on_a_store("ancestral_import", ancestral_import::run),
     on_a_store("batch_load", batch_load::run),
     on_a_store("c_calls", c_calls::run),
+    Target {
+        // Several copies of the disk, and what hundreds of commits come to.
+        most_heap: 512 << 20,
+        ..on_a_store("operations", operations::run)
+    },
 ];
 
 pub fn target(name: &str) -> Option<&'static Target> {
@@ -84,6 +90,7 @@ pub fn seeds(name: &str) -> Vec<(String, Vec<u8>)> {
         "ancestral_import" => ancestral_import::seeds(),
         "batch_load" => batch_load::seeds(),
         "c_calls" => c_calls::seeds(),
+        "operations" => operations::seeds(),
         _ => [
             decoders::seeds(name),
             decoders::index_seeds(name),
@@ -102,8 +109,27 @@ pub fn run(name: &str, input: &[u8]) {
     let Some(target) = target(name) else {
         panic!("there is no fuzz target {name}");
     };
-    let panics = panics::seen();
     let most = target.most_heap + HEAP_FACTOR * input.len() as u64;
-    memory::within(most, || (target.body)(input));
+    without_panics(|| memory::within(most, || (target.body)(input)));
+}
+
+/// Panics if the work panicked, even if that was caught within.
+pub fn without_panics(work: impl FnOnce()) {
+    let panics = panics::seen();
+    work();
     assert_eq!(panics::seen(), panics, "a panic was caught on the way");
+}
+
+/// The control of what puts CRCs right: wiped out at every place where there is one, they come back as they were.
+pub fn repairing_gives_back_every_crc() {
+    for base in stores::bases() {
+        let mut files = base.files.clone();
+        let wiped = repair::wipe(&mut files);
+        assert!(wiped > 10, "{wiped} places have a CRC");
+        assert!(files != base.files);
+        repair::repair(&mut files, true);
+        for (name, bytes) in &base.files {
+            assert!(files[name] == *bytes, "{name} is not what it was");
+        }
+    }
 }

@@ -233,7 +233,10 @@ fn repair_frame(bytes: &mut [u8], seed: &[u8], frames: &mut HashMap<u32, u32>) -
     put(bytes, 36, &crc.to_le_bytes());
     let crc = crc_of(&[seed, bytes.get(8..assigned_end)?]);
     put(bytes, 4, &crc.to_le_bytes());
-    frames.insert(old, crc);
+    // 0 says that there is no frame before.
+    if old != 0 {
+        frames.insert(old, crc);
+    }
     Some(end)
 }
 
@@ -327,4 +330,51 @@ pub fn anchors(name: &str, file: &[u8]) -> Vec<usize> {
     }
     places.push(0);
     places
+}
+
+/// Zeros in the place of every CRC that [`repair`] puts right; how many those are.
+pub fn wipe(files: &mut Files) -> usize {
+    let mut count = 0;
+    for (name, file) in files.iter_mut() {
+        let file = bytes_of(file);
+        let mut crcs: Vec<usize> = Vec::new();
+        if name == "MANIFEST" {
+            crcs.extend([12, file.len() / 2 + 12]);
+        } else if name.ends_with(".run") {
+            crcs.extend(
+                (0..file.len())
+                    .step_by(UNIT)
+                    .filter(|page| file[*page..].len() > UNIT),
+            );
+            crcs.push(file.len() - 4);
+            // Inside a page of several units there is none.
+            crcs.retain(|at| *at % UNIT != 0 || starts_page(file, *at));
+        } else if name.starts_with("blocks/") || name.ends_with(".log") {
+            crcs.extend(
+                anchors(name, file)
+                    .into_iter()
+                    .filter(|at| has_magic(&file[*at..]))
+                    .map(|at| at + 4),
+            );
+        }
+        for at in crcs {
+            put(file, at, &[0; 4]);
+            count += 1;
+        }
+    }
+    count
+}
+
+fn has_magic(bytes: &[u8]) -> bool {
+    let magics: [&[u8]; 6] = [b"SFRM", b"SMRK", b"SBLK", b"LBLK", b"SMOV", b"SCHK"];
+    magics.iter().any(|magic| bytes.starts_with(magic))
+}
+
+fn starts_page(file: &[u8], at: usize) -> bool {
+    let mut page = 0;
+    while page < at {
+        let units = u32_at(file, page + 8).map_or(1, |units| units.clamp(1, 16));
+        page += usize::try_from(units).unwrap_or(1) * UNIT;
+    }
+    page == at
 }

@@ -10,7 +10,6 @@ mod store;
 mod writes;
 
 use std::{
-    collections::BTreeSet,
     ffi::{c_void, CStr},
     ptr,
 };
@@ -39,7 +38,6 @@ struct Opening {
     pointer: *mut sarsen_store,
     read_only: bool,
     model: Model,
-    retains_log: bool,
 }
 
 struct Calls<'a> {
@@ -309,10 +307,6 @@ unsafe fn bytes_at<'a>(data: *const u8, len: usize) -> &'a [u8] {
     }
     // SAFETY: this function's contract.
     unsafe { std::slice::from_raw_parts(data, len) }
-}
-
-fn set_of(tags: &[&str]) -> BTreeSet<String> {
-    tags.iter().map(|tag| (*tag).to_owned()).collect()
 }
 
 pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {

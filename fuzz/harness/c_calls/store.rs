@@ -15,7 +15,7 @@ use super::{
 };
 
 impl Calls<'_> {
-    fn some_options(&mut self, read_only: bool) -> (*mut sarsen_options, bool) {
+    fn some_options(&mut self, read_only: bool) -> *mut sarsen_options {
         let options = sarsen_options_new();
         let how = self.input.u8();
         let retention = if how & 1 != 0 { 100_000 } else { 0 };
@@ -57,11 +57,11 @@ impl Calls<'_> {
             unsafe { sarsen_options_set_salvage(ptr::null_mut(), true) },
         ];
         assert_eq!(wrong, [SARSEN_INVALID_ARGUMENT; 6]);
-        (options, retention > 0)
+        options
     }
 
     pub fn open(&mut self, read_only: bool) {
-        let (options, retains_log) = self.some_options(read_only);
+        let options = self.some_options(read_only);
         let has_writer = self.writer().is_some();
         let model = match self.writer() {
             Some(writer) => Some(writer.model.clone()),
@@ -88,7 +88,6 @@ impl Calls<'_> {
                 pointer,
                 read_only,
                 model,
-                retains_log,
             });
             self.next_opening += 1;
         }
