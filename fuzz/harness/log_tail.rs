@@ -18,7 +18,7 @@ pub fn run(bytes: &[u8]) {
     let how = input.u8();
     let base = &bases()[if how & 4 == 0 { 2 } else { 3 }];
     let mut files = base.files.clone();
-    let last = files.keys().filter(|name| name.starts_with("log/")).next_back();
+    let last = files.keys().rfind(|name| name.starts_with("log/"));
     let last = last.expect("a log").clone();
     if how & 2 == 0 {
         let file = Arc::make_mut(files.get_mut(&last).expect("a segment"));
@@ -74,8 +74,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let (name, segment) = base
         .files
         .iter()
-        .filter(|(name, _)| name.starts_with("log/"))
-        .next_back()
+        .rfind(|(name, _)| name.starts_with("log/"))
         .expect("a log");
     let end = end_of_frames(name, segment);
     let frames: Vec<usize> = anchors(name, segment)

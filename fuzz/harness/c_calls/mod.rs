@@ -238,7 +238,7 @@ impl Calls<'_> {
             );
             assert!(numbers.1 <= numbers.2);
             assert!(sarsen_error_os_code(error) >= 0);
-            if self.handles.len() % 4 == 0 && self.handles.len() < 40 {
+            if self.handles.len().is_multiple_of(4) && self.handles.len() < 40 {
                 self.keep(Kind::Error, error.cast(), None, Seen::Nothing);
             } else {
                 sarsen_error_free(error);
@@ -256,10 +256,8 @@ impl Calls<'_> {
     fn check_view(&mut self, mut view: sarsen_view, expected: &[u8]) {
         assert_eq!(view.len, expected.len(), "the length of a view");
         // SAFETY: a view that a call filled in.
-        assert!(
-            unsafe { bytes_at(view.data, view.len) } == expected,
-            "the bytes of a view"
-        );
+        let found = unsafe { bytes_at(view.data, view.len) };
+        assert!(found == expected, "the bytes of a view");
         if self.views.len() < 16 {
             self.views.push((view, expected.to_vec()));
         } else {

@@ -550,10 +550,8 @@ impl Calls<'_> {
                 self.settle(status, &[SARSEN_OK]);
                 assert_eq!(index, expected_index, "the index of a record");
                 // SAFETY: good until the next call on the iterator.
-                assert!(
-                    unsafe { bytes_at(record.data, record.len) } == expected,
-                    "the bytes of a record"
-                );
+                let found = unsafe { bytes_at(record.data, record.len) };
+                assert!(found == expected, "the bytes of a record");
             }
             None => self.settle(status, &[SARSEN_END]),
         }
@@ -603,10 +601,8 @@ impl Calls<'_> {
                     "bounds of a stream"
                 );
                 // SAFETY: good until the next call on the object.
-                assert!(
-                    unsafe { bytes_at(name.data, name.len) } == expected,
-                    "the name of a stream"
-                );
+                let found = unsafe { bytes_at(name.data, name.len) };
+                assert!(found == expected, "the name of a stream");
             }
             None => self.settle(status, &[SARSEN_END]),
         }

@@ -343,11 +343,8 @@ impl Calls<'_> {
         let count = self.commands(place).len();
         let batch: *const sarsen_batch = self.handle(place).pointer.cast_const().cast();
         // SAFETY: a live batch.
-        assert_eq!(
-            unsafe { sarsen_batch_count(batch) },
-            count,
-            "the count of a batch"
-        );
+        let found = unsafe { sarsen_batch_count(batch) };
+        assert_eq!(found, count, "the count of a batch");
         // SAFETY: NULL has none.
         assert_eq!(unsafe { sarsen_batch_count(ptr::null()) }, 0);
     }
