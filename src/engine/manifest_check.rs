@@ -84,3 +84,81 @@ fn run_is_sound(run: &RunMeta, manifest: &Manifest) -> bool {
         })
         && run.parts.is_sorted_by(|one, next| one.max_key < next.min_key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{engine::open::empty_manifest, format::manifest::PartMeta};
+
+    fn sound() -> Manifest {
+        let chunk = |number, rewrite, table_offset| ChunkMeta {
+            number,
+            rewrite,
+            nonce: 1,
+            large: false,
+            len: 200,
+            table_offset,
+            last_seq: 3,
+            dead_bytes: 0,
+        };
+        let part = |file, min_key: &[u8], max_key: &[u8]| PartMeta {
+            file,
+            file_len: 12_288,
+            footer_crc: 1,
+            entries: 2,
+            tombstones: 1,
+            min_key: min_key.to_vec(),
+            max_key: max_key.to_vec(),
+            max_seq: 3,
+        };
+        let mut manifest = empty_manifest([1; 16], 64 << 10);
+        manifest.next_chunk = 3;
+        manifest.next_file = 4;
+        manifest.small_chunk = 2;
+        manifest.small_offset = 200;
+        manifest.chunks = vec![chunk(1, 1, 100), chunk(2, 0, 0)];
+        manifest.runs = vec![RunMeta {
+            id: 3,
+            parts: vec![part(1, b"a", b"b"), part(2, b"c", b"c")],
+            above: None,
+            merging_into: None,
+        }];
+        manifest
+    }
+
+    #[test]
+    fn what_the_library_writes_is_sound_and_each_contradiction_is_found() {
+        assert_eq!(contradiction(&empty_manifest([1; 16], 64 << 10)), None);
+        assert_eq!(contradiction(&sound()), None);
+        let breaks: [fn(&mut Manifest); 20] = [
+            |manifest| manifest.checkpoint_seq = u64::MAX,
+            |manifest| manifest.epoch = u64::MAX,
+            |manifest| manifest.counts.kv = i64::MIN,
+            |manifest| manifest.counts.blocks = i64::MAX,
+            |manifest| manifest.chunk_bytes = 0,
+            |manifest| manifest.chunk_bytes = 1 << 47,
+            |manifest| manifest.chunks.reverse(),
+            |manifest| manifest.next_chunk = 2,
+            |manifest| manifest.chunks[0].number = 0,
+            |manifest| manifest.chunks[0].len = 1 << 36,
+            |manifest| manifest.chunks[0].table_offset = 200,
+            |manifest| manifest.chunks[1].table_offset = 8,
+            |manifest| manifest.small_chunk = 1,
+            |manifest| manifest.small_chunk = 3,
+            |manifest| manifest.small_offset = 192,
+            |manifest| manifest.chunks[1].large = true,
+            |manifest| manifest.next_file = 3,
+            |manifest| manifest.runs[0].merging_into = Some(9),
+            |manifest| manifest.runs[0].parts.reverse(),
+            |manifest| manifest.runs[0].parts[0].tombstones = 3,
+        ];
+        for (number, change) in breaks.iter().enumerate() {
+            let mut manifest = sound();
+            change(&mut manifest);
+            assert!(
+                contradiction(&manifest).is_some(),
+                "break {number} goes unnoticed"
+            );
+        }
+    }
+}
