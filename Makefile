@@ -9,6 +9,7 @@
 #   make damage     every bit of small stores flipped, every file cut at every length
 #   make valgrind   the C contract tests under valgrind
 #   make asan       the C contract tests and the library with AddressSanitizer
+#   make fuzz       the fuzz targets, SECONDS=10 each; TARGET=frame for one; make fuzz-long gives each 30 minutes
 #   make header     writes include/sarsen.h anew from src/ffi
 #   make clean
 
@@ -22,6 +23,10 @@ JOBS ?= 2
 KILLS ?= 2000
 ROUNDS ?= 50000
 SEED ?= 1
+SECONDS ?= 10
+RUNS ?= 0
+LONG_SECONDS ?= 1800
+LONG_RUNS ?= 50000000
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -44,7 +49,7 @@ DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
 .NOTPARALLEL:
 neighbours: ROUNDS = 500
 .PHONY: neighbours
-.PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim damage valgrind asan header \
+.PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim damage valgrind asan fuzz fuzz-long header \
 	clean FORCE
 .DELETE_ON_ERROR:
 
@@ -150,6 +155,16 @@ valgrind: require
 
 asan: require
 	@$(STEP) asan scripts/run_asan.sh $(BUILD)/asan $(JOBS)
+
+# Those of TARGET=..., or all; SECONDS of each, or RUNS executions. Else TARGET is where cargo builds.
+FUZZED = $(if $(findstring command,$(origin TARGET)),$(TARGET))
+
+fuzz:
+	@scripts/run_fuzz.sh $(BUILD)/fuzz $(SECONDS) $(RUNS) $(FUZZED)
+
+# All of them, each until it has had RUNS executions or SECONDS, whichever comes first.
+fuzz-long:
+	@scripts/run_fuzz.sh $(BUILD)/fuzz $(LONG_SECONDS) $(LONG_RUNS) $(FUZZED)
 
 # ---- upkeep --------------------------------------------------------------------------------------------------
 

@@ -938,7 +938,8 @@ sarsen_status sarsen_log_read(const sarsen_store *store,
                               sarsen_error **error);
 
 // The next command. Waits up to `timeout_us` microseconds for a new commit (0: does not wait): TIMEOUT when none came.
-// NOT_FOUND once the log was released past the reader: start again from a snapshot.
+// NOT_FOUND once the log was released past the reader: start again from a snapshot. CONFLICT as for sarsen_log_read,
+// where only now the log shows it.
 //
 // `out_size` is sizeof(sarsen_command) as the host knows it. The command's bytes and *out_tags (may be NULL; an empty
 // set for other commands than memories) are good until the next call on the reader.

@@ -27,3 +27,23 @@ pub mod simulation {
         turn::turns::{Entered, Turns},
     };
 }
+
+/// What fuzzing calls: the promises of each decoder, checked for any input, and inputs to start from. No part of the
+/// library's promise either.
+#[cfg(feature = "simulation")]
+pub mod decoders {
+    pub use crate::{
+        blocks::fuzzing::{block_seeds, chunk, moved},
+        engine::fuzzing::{steps, steps_seeds},
+        format::fuzzing::{
+            assigned, block_header, chunk_header, commands, frame, load, manifest, mark, record, seeds, Seed,
+        },
+        index::fuzzing::{footer, index_seeds, page, part},
+    };
+}
+
+/// The C API for fuzzing: the functions of `include/sarsen.h`, and a way to open a store on a simulated disk.
+#[cfg(feature = "simulation")]
+pub mod c_api {
+    pub use crate::ffi::names::*;
+}

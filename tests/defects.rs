@@ -46,9 +46,10 @@ use std::{
 use sarsen::simulation::{make, Defect, SimVfs};
 
 use disk::Disk;
+use draws::Draws;
 use history::{play, Crashes};
 use rot::{rot_once, Rotten};
-use run::Run;
+use run::{Run, PHASES, STEPS};
 use threads::play_threads;
 use trace::Trace;
 
@@ -144,7 +145,7 @@ fn says(test: Test, seed: u64, defect: Option<Defect>) -> Option<String> {
             } else {
                 Disk::failing
             };
-            Run::new(seed, disk(seed)).play();
+            Run::new(Draws::new(seed, &[]), disk(seed)).play(PHASES, STEPS);
             None
         }
     }));

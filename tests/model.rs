@@ -28,7 +28,8 @@ mod state;
 use std::env;
 
 use disk::Disk;
-use run::Run;
+use draws::Draws;
+use run::{Run, PHASES, STEPS};
 
 /// Known to have failed once.
 const KNOWN_SEEDS: [u64; 0] = [];
@@ -66,7 +67,7 @@ fn rounds(test: &'static str, otherwise: u64, make: impl Fn(u64) -> Disk) {
     let first = first.unwrap_or(1);
     for seed in known.chain(first..first.saturating_add(count)) {
         let _repeat = Repeat { seed, test };
-        Run::new(seed, make(seed)).play();
+        Run::new(Draws::new(seed, &[]), make(seed)).play(PHASES, STEPS);
     }
 }
 

@@ -7,6 +7,8 @@
 //! Reads may come from any thread and take no lock once the chunk is mapped. Writing says at each type who may.
 
 mod chunk;
+#[cfg(feature = "simulation")]
+pub(crate) mod fuzzing;
 mod large;
 mod mapping;
 mod moved;

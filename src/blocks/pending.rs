@@ -63,13 +63,16 @@ impl Pending {
         }
     }
 
+    /// Whether the image's address lies above all those before.
+    pub(crate) fn accepts(&self, image: &PendingImage) -> bool {
+        self.last()
+            .is_none_or(|last| (last.chunk, last.end()) <= (image.chunk, image.offset))
+    }
+
     /// The image's bytes are written, and its address lies above all those before. One thread at a time.
     pub(crate) fn push(&self, image: PendingImage) -> Result<()> {
         let index = self.len.load(Acquire);
-        if self
-            .last()
-            .is_some_and(|last| (last.chunk, last.end()) > (image.chunk, image.offset))
-        {
+        if !self.accepts(&image) {
             return Err(Error::internal(
                 "pending blocks must be added in the order of their addresses",
             ));

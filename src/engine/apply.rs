@@ -59,6 +59,17 @@ fn inconsistent(what: &'static str) -> Error {
     Error::internal(what)
 }
 
+/// The same, to whoever reads the frame from the log: its CRCs hold, so it was written that way, or forged.
+pub(super) fn forged(segment: u64, offset: u64, seq: u64) -> Error {
+    Error::Corrupt {
+        file: format!("log/{}", crate::log::segment_file_name(segment)),
+        offset,
+        what: "the parts of a frame contradict each other".into(),
+        first_seq: seq,
+        last_seq: seq,
+    }
+}
+
 impl<'a> Steps<'a> {
     pub(crate) fn new(contents: Contents<'a>) -> Steps<'a> {
         Steps::resume(contents, StepsPosition::default())

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    apply::{Contents, Steps},
+    apply::{forged, Contents, Steps},
     commit::Frozen,
     lock,
     observer::{sum, Observer},
@@ -152,7 +152,7 @@ impl Checkpoint {
                 self.flush(&mut target)?;
                 target = Some((self.chunk(engine, image.chunk)?, image.offset));
             }
-            let bad = || Error::internal("a frame in the log can't be read back");
+            let bad = || forged(image.segment, image.frame_offset, image.seq);
             let frame_len =
                 (image.image_offset.saturating_sub(image.frame_offset)).saturating_add(image.image_len);
             let bytes = image
@@ -177,7 +177,7 @@ impl Checkpoint {
                 image_len: frame.header.image_len,
                 assigned: &assigned,
             });
-            while let Some(step) = steps.next()? {
+            while let Some(step) = steps.next().map_err(|_| bad())? {
                 let Some((start, owner)) = &step.image else {
                     continue;
                 };
@@ -479,7 +479,7 @@ pub(super) fn finish_image(
     image: &PendingImage,
     out: &mut Vec<u8>,
 ) -> Result<()> {
-    let bad = || Error::internal("a frame in the log can't be read back");
+    let bad = || forged(image.segment, image.frame_offset, image.seq);
     let frame_len = (image.image_offset.saturating_sub(image.frame_offset)).saturating_add(image.image_len);
     let bytes = image
         .region
@@ -497,7 +497,7 @@ pub(super) fn finish_image(
         image_len: frame.header.image_len,
         assigned: &assigned,
     });
-    while let Some(step) = steps.next()? {
+    while let Some(step) = steps.next().map_err(|_| bad())? {
         if let Some((start, owner)) = &step.image {
             append_block(out, nonce, image.offset, *start, owner, frame.image).ok_or_else(bad)?;
         }

@@ -301,14 +301,14 @@ impl FollowedCommit {
         let header = *self.frame.header();
         let contents = contents_of(&self.frame, &self.assigned);
         let mut steps = Steps::resume(contents, self.position);
-        let Some(step) = steps.next()? else {
+        let Some(step) = steps.next().map_err(|_| forged(header.seq))? else {
             return Ok(None);
         };
         self.position = steps.position();
         let bytes = match (&step.image, &step.block) {
             (Some((start, owner)), Some(block)) => {
                 let bytes = image_bytes(self.frame.image(), *start, owner.len(), block.len);
-                Some(bytes.ok_or_else(|| Error::internal("a small block lies outside its frame"))?)
+                Some(bytes.ok_or_else(|| forged(header.seq))?)
             }
             _ => None,
         };
@@ -328,7 +328,7 @@ pub(super) fn large_blocks(frame: &TailFrame) -> Result<Vec<BlockAddress>> {
     let assigned = assigned_of(frame)?;
     let mut steps = Steps::new(contents_of(frame, &assigned));
     let mut blocks = Vec::new();
-    while let Some(step) = steps.next()? {
+    while let Some(step) = steps.next().map_err(|_| forged(frame.header().seq))? {
         if let Some(BlockSource::Large(address)) = step.command.block() {
             blocks.push(*address);
         }
@@ -337,8 +337,7 @@ pub(super) fn large_blocks(frame: &TailFrame) -> Result<Vec<BlockAddress>> {
 }
 
 fn assigned_of(frame: &TailFrame) -> Result<Assigned> {
-    Assigned::decode(frame.assigned())
-        .ok_or_else(|| Error::internal("a frame's assigned section can't be decoded"))
+    Assigned::decode(frame.assigned()).ok_or_else(|| forged(frame.header().seq))
 }
 
 fn contents_of<'a>(frame: &'a TailFrame, assigned: &'a Assigned) -> Contents<'a> {
@@ -348,6 +347,17 @@ fn contents_of<'a>(frame: &'a TailFrame, assigned: &'a Assigned) -> Contents<'a>
         commands: frame.commands(),
         image_len: header.image_len,
         assigned,
+    }
+}
+
+/// Its CRCs hold, so it was written that way, or somebody forged it.
+fn forged(seq: u64) -> Error {
+    Error::Corrupt {
+        file: "log".to_owned(),
+        offset: 0,
+        what: "the parts of a frame contradict each other".into(),
+        first_seq: seq,
+        last_seq: seq,
     }
 }
 

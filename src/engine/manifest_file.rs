@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use super::manifest_check::contradiction;
 use crate::{
     error::{Error, Result},
     format::{
@@ -63,12 +64,15 @@ impl ManifestFile {
         let mut bytes = vec![0; to_usize(len).ok_or_else(|| Error::internal("manifest length"))?];
         file.read_at(0, &mut bytes)?;
         match Manifest::decode(&bytes) {
-            Decoded::Good { manifest, bad_copy } => Ok(Some(ManifestFile {
-                vfs: Arc::clone(vfs),
-                root: root.to_path_buf(),
-                current: *manifest,
-                bad_copy,
-            })),
+            Decoded::Good { manifest, bad_copy } => match contradiction(&manifest) {
+                Some(what) => Err(Error::corrupt(MANIFEST_NAME, 0, what)),
+                None => Ok(Some(ManifestFile {
+                    vfs: Arc::clone(vfs),
+                    root: root.to_path_buf(),
+                    current: *manifest,
+                    bad_copy,
+                })),
+            },
             Decoded::NewerVersion(found) => Err(Error::Version {
                 found,
                 supported: FORMAT_VERSION,

@@ -13,8 +13,11 @@ mod commit;
 mod draft;
 mod durability;
 mod follow;
+#[cfg(feature = "simulation")]
+pub(crate) mod fuzzing;
 mod import;
 mod liveness;
+mod manifest_check;
 mod manifest_file;
 mod merge;
 mod observer;

@@ -47,8 +47,8 @@ const INDEX_NAME: &str = "index";
 /// Largest log segment; as large as a memtable where that is less.
 const MOST_SEGMENT_BYTES: u64 = 16 << 20;
 
-const LEAST_CHUNK_BYTES: u64 = 64 << 10;
-const MOST_CHUNK_BYTES: u64 = 16 << 30;
+pub(super) const LEAST_CHUNK_BYTES: u64 = 64 << 10;
+pub(super) const MOST_CHUNK_BYTES: u64 = 16 << 30;
 const LEAST_MEMORY_BYTES: u64 = 256 << 10;
 
 /// What is at the path of a store.
@@ -457,6 +457,12 @@ impl Engine {
             self.next_chunk.fetch_max(recovered.next_chunk, Ordering::Relaxed);
         }
         *slot = manifest;
+        // A backup is to know the numbers that its copies use.
+        self.next_chunk.fetch_max(recovered.next_chunk, Ordering::Relaxed);
+        {
+            let mut append = lock(&self.append);
+            append.next_stream_id = append.next_stream_id.max(recovered.next_stream_id);
+        }
         *lock(&self.recovery) = recovered.recovery;
         self.state.store(Arc::new(recovered.state));
         self.published.store(seq, Ordering::SeqCst);

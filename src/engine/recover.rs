@@ -14,7 +14,7 @@ use super::{
     Options, Recovery, Verdict,
 };
 use crate::{
-    blocks::{large_end, Chunk, ChunkOptions, ChunkSet, PendingImage},
+    blocks::{large_end, Chunk, ChunkOptions, ChunkSet, PendingImage, MAX_CHUNK_BYTES},
     error::{Error, Result},
     format::{
         block::BlockAddress,
@@ -276,7 +276,16 @@ impl Replayed {
             }
         }
         if !frame.image.is_empty() {
-            self.generation.pending.push(PendingImage {
+            // Where a checkpoint will write: behind all blocks that are there, in a chunk that takes more.
+            let chunk = self.chunks.get(assigned.chunk);
+            let is_behind = chunk.is_none_or(|chunk| {
+                !chunk.is_large() && !chunk.is_rewritten() && assigned.chunk_offset >= chunk.len()
+            });
+            if assigned.chunk == 0 || !is_behind || apply::image_end(&assigned, frame.image) > MAX_CHUNK_BYTES
+            {
+                return Err(bad("a frame's blocks lie where no more blocks can be"));
+            }
+            let image = PendingImage {
                 chunk: assigned.chunk,
                 offset: assigned.chunk_offset,
                 image_len: to_u64(frame.image.len()),
@@ -285,7 +294,11 @@ impl Replayed {
                 frame_offset: offset,
                 segment: segment.number(),
                 seq,
-            })?;
+            };
+            if !self.generation.pending.accepts(&image) {
+                return Err(bad("a frame's blocks lie below those of the frames before it"));
+            }
+            self.generation.pending.push(image)?;
             self.small_chunk = assigned.chunk;
             self.small_offset = apply::image_end(&assigned, frame.image);
             self.next_chunk = self.next_chunk.max(assigned.chunk.saturating_add(1));

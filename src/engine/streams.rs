@@ -33,7 +33,7 @@ impl StreamState {
         let Some(hit) = view.get(&record::stream_name_key(name))? else {
             return Ok(StreamState::Missing);
         };
-        let damaged = || Error::internal("a stream in the index can't be read");
+        let damaged = || Error::corrupt("index", 0, "a stream's entries make no sense");
         let stream_id = record::decode_stream_id(hit.value).ok_or_else(damaged)?;
         let bounds = view
             .get(&record::stream_bounds_key(stream_id))?

@@ -479,3 +479,41 @@ fn a_store_whose_own_name_can_not_be_made_durable_is_not_opened() {
     drop(engine);
     assert_eq!(open(&after).unwrap().last_seq(), 1);
 }
+
+#[test]
+fn a_backup_from_a_refreshed_reader_gives_no_chunk_and_no_stream_out_twice() {
+    use crate::engine::streams::StreamState;
+    let append = |engine: &Engine, name: &[u8]| {
+        let mut draft = Draft::new();
+        draft.append_stream(name, Data::Bytes(b"a record")).unwrap();
+        engine.commit(&mut draft, Some(Survive::Process)).unwrap();
+    };
+    let id_of = |engine: &Engine, name: &[u8]| match StreamState::read(&engine.view(), name).unwrap() {
+        StreamState::There { stream_id, .. } => stream_id,
+        StreamState::Missing => panic!("no stream"),
+    };
+    let (dir, copy) = (Dir::new("refreshed-backup"), Dir::new("refreshed-backup-copy"));
+    let writer = open(&dir, &small());
+    let read_only = Options {
+        read_only: true,
+        ..small()
+    };
+    let reader = open(&dir, &read_only);
+    for number in 0..4 {
+        set(&writer, &[number], &value_of(u32::from(number), 40_000));
+    }
+    append(&writer, b"first");
+    writer.checkpoint().unwrap();
+    reader.refresh().unwrap();
+    reader.backup(None, None, &copy.0).unwrap();
+    let copied = open(&copy, &small());
+    set(&copied, b"new", &value_of(9, 40_000));
+    set(&copied, b"new and small", &value_of(10, 2_000));
+    append(&copied, b"second");
+    assert_ne!(id_of(&copied, b"first"), id_of(&copied, b"second"));
+    copied.compact().unwrap();
+    for number in 0..4 {
+        assert_eq!(get(&copied, &[number]), Some(value_of(u32::from(number), 40_000)));
+    }
+    assert_eq!(copied.verify().unwrap(), []);
+}

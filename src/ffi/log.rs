@@ -121,7 +121,8 @@ pub unsafe extern "C" fn sarsen_log_read(
 }
 
 /// The next command. Waits up to `timeout_us` microseconds for a new commit (0: does not wait): TIMEOUT when none came.
-/// NOT_FOUND once the log was released past the reader: start again from a snapshot.
+/// NOT_FOUND once the log was released past the reader: start again from a snapshot. CONFLICT as for sarsen_log_read,
+/// where only now the log shows it.
 ///
 /// `out_size` is sizeof(sarsen_command) as the host knows it. The command's bytes and *out_tags (may be NULL; an empty
 /// set for other commands than memories) are good until the next call on the reader.
@@ -140,8 +141,11 @@ pub unsafe extern "C" fn sarsen_log_next(
             let tags_out = Out::optional(out_tags, std::ptr::null());
             let this = borrow_mut(reader)?;
             let _call = this.shared.enter()?;
-            if out.is_null() || out_size == 0 {
-                return Err(Error::invalid("the command to fill in is NULL or has size 0"));
+            // Before the reader moves on: a command that can't be told would be lost.
+            if out.is_null() || out_size == 0 || out_size > isize::MAX as usize {
+                return Err(Error::invalid(
+                    "the command to fill in is NULL, or of a size that can't be",
+                ));
             }
             let command = this.reader.next(Duration::from_micros(timeout_us))?;
             let tags = borrow_mut(this.tags)?;

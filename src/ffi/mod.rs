@@ -8,6 +8,13 @@
     non_camel_case_types,
     reason = "the names of the C API, so that grep finds them"
 )]
+#![cfg_attr(
+    feature = "simulation",
+    expect(
+        clippy::missing_safety_doc,
+        reason = "the doc comments are the header's, which states the contract in C's words"
+    )
+)]
 
 mod batch;
 mod block;
@@ -20,9 +27,20 @@ mod log;
 mod memory;
 mod options;
 mod report;
+#[cfg(feature = "simulation")]
+mod simulation;
 mod snapshot;
 mod status;
 mod store;
 mod stream;
 mod tags;
 mod view;
+
+/// The C functions and types under their own names, for a caller in Rust that pretends to be C.
+#[cfg(feature = "simulation")]
+pub mod names {
+    pub use super::{
+        batch::*, block::*, error::*, kv::*, log::*, memory::*, options::*, report::*, simulation::*,
+        snapshot::*, status::*, store::*, stream::*, tags::*, view::*,
+    };
+}

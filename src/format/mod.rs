@@ -7,6 +7,8 @@ pub(crate) mod block;
 pub(crate) mod bytes;
 pub(crate) mod command;
 pub(crate) mod frame;
+#[cfg(feature = "simulation")]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 pub(crate) mod golden;
 pub(crate) mod load;
@@ -34,12 +36,12 @@ pub(crate) const MAX_SMALL_BYTES: usize = 32 * 1_024;
 /// A block above this length carries one CRC for each page of this length.
 pub(crate) const BLOCK_PAGE_BYTES: usize = 64 * 1_024;
 
-/// Rounds up to the 8-byte boundary that frames and blocks start at.
+/// Rounds up to the 8-byte boundary that frames and blocks start at; the last one where there is none above.
 pub(crate) const fn align8(len: u64) -> u64 {
-    len.wrapping_add(7) & !7
+    len.saturating_add(7) & !7
 }
 
-/// Rounds up to the 4 KiB boundary that large blocks, pages and manifest copies start at.
+/// The same for the 4 KiB boundary that large blocks, pages and manifest copies start at.
 pub(crate) const fn align4096(len: u64) -> u64 {
-    len.wrapping_add(4_095) & !4_095
+    len.saturating_add(4_095) & !4_095
 }

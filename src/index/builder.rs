@@ -81,6 +81,11 @@ struct Version {
     value: Vec<u8>,
 }
 
+/// Only entries that were written so, or forged, get here: their pages' CRCs hold.
+fn out_of_order() -> Error {
+    Error::corrupt("index", 0, "entries of a run are out of order")
+}
+
 impl Builder {
     /// Starts above `after`, where that is given.
     pub(crate) fn new(
@@ -150,6 +155,9 @@ impl Builder {
                 if passed >= budget {
                     return Ok(BuildStep::Working);
                 }
+                if self.last_seq.is_some() && entry.key < self.key.as_slice() {
+                    return Err(out_of_order());
+                }
                 let new_key = entry.key.to_vec();
                 self.write_key()?;
                 self.key = new_key;
@@ -177,6 +185,7 @@ impl Builder {
         let seen = match newer {
             None => true,
             Some(newer) if newer == entry.seq => false,
+            Some(newer) if newer < entry.seq => return Err(out_of_order()),
             Some(newer) => self
                 .rules
                 .snapshots

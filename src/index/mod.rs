@@ -15,6 +15,8 @@ use crate::vfs::Region;
 mod builder;
 #[cfg(all(test, sarsen_explore))]
 mod explored;
+#[cfg(feature = "simulation")]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod golden;
 mod memtable;

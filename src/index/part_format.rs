@@ -174,7 +174,7 @@ impl Footer {
         if u32_at(stored_crc, 0)? != crc32c::crc32c(checked) {
             return None;
         }
-        let mut reader = Reader::new(bytes.get(..bytes.len() - TAIL_BYTES)?);
+        let mut reader = Reader::new(bytes.get(..bytes.len().checked_sub(TAIL_BYTES)?)?);
         if reader.take(MAGIC.len())? != MAGIC || reader.u32()? != VERSION {
             return None;
         }

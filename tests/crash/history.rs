@@ -7,6 +7,7 @@ use std::{
     panic::{catch_unwind, AssertUnwindSafe},
     path::{Path, PathBuf},
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -100,12 +101,18 @@ pub(crate) fn play(trace: &Trace, disk: SimVfs) -> Outcome {
     }
 }
 
+/// A file of the ancestor, there before the history begins.
+fn put(disk: &SimVfs, name: &str, bytes: Vec<u8>) {
+    disk.put(&Path::new(ANCESTOR).join(name), Arc::new(bytes))
+        .expect("a file is put on an empty disk");
+}
+
 impl History {
     fn new(trace: &Trace, disk: SimVfs) -> History {
         if trace.import {
             let (wal, chunk) = ancestor();
-            disk.put(&Path::new(ANCESTOR).join("state.wal"), &wal);
-            disk.put(&Path::new(ANCESTOR).join("blocks/chunk_0000.bin"), &chunk);
+            put(&disk, "state.wal", wal);
+            put(&disk, "blocks/chunk_0000.bin", chunk);
         }
         History {
             trace: trace.clone(),

@@ -89,6 +89,7 @@ impl Rotting<'_> {
             .disk
             .files()
             .into_iter()
+            .map(|(path, bytes)| (path, bytes.len() as u64))
             .filter(|(path, len)| path.starts_with(STORE) && *len > 0)
             .collect();
         for _ in 0..times {

@@ -76,8 +76,7 @@ pub fn files_of(disk: &SimVfs) -> Files {
     disk.files()
         .into_iter()
         .filter(|(path, _)| path.starts_with(Shape::root()))
-        .map(|(path, _)| {
-            let bytes = disk.contents(&path).expect("a file of the store can be read");
+        .map(|(path, bytes)| {
             let name = path.strip_prefix(ROOT).expect("it lies in the store");
             (name.display().to_string(), bytes)
         })

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     panic::{catch_unwind, AssertUnwindSafe},
+    sync::Arc,
 };
 
 use sarsen::{simulation::SimVfs, Error};
@@ -134,9 +135,11 @@ pub fn truncate(shape: &Shape, sample: Sample) -> Count {
             });
             let (file, bytes) = cut.expect("the number is below the sum");
             let path = Shape::path(file);
-            disk.replace(&path, &bytes[..at as usize]).expect("a file is cut");
+            disk.put(&path, Arc::new(bytes[..at as usize].to_vec()))
+                .expect("a file is cut");
             let outcome = look(shape, &disk);
-            disk.replace(&path, bytes).expect("a file is made whole");
+            disk.put(&path, Arc::new(bytes.to_vec()))
+                .expect("a file is made whole");
             let provable = provable_when_cut(shape, file, &spans[file], at);
             let judged = outcome.and_then(|outcome| judge(shape, file, &outcome, provable));
             count.add(judged, || format!("{} {file} cut at {at}", shape.name));
@@ -255,9 +258,9 @@ pub fn swap_neighbours(shape: &Shape) -> Count {
             count.add(judged, || format!("{} {file} holds {neighbour}", shape.name));
             if file < neighbour {
                 let disk = shape.disk.restart();
-                disk.replace(&Shape::path(file), theirs)
+                disk.put(&Shape::path(file), Arc::new(theirs.to_vec()))
                     .expect("a file is replaced");
-                disk.replace(&Shape::path(neighbour), bytes)
+                disk.put(&Shape::path(neighbour), Arc::new(bytes.to_vec()))
                     .expect("a file is replaced");
                 // Both at once, so whatever the two prove is gone.
                 let provable = provable.min(proven_without(shape, neighbour));
@@ -274,7 +277,7 @@ pub fn swap_neighbours(shape: &Shape) -> Count {
 fn with(shape: &Shape, file: &str, other: &[u8], own: &[u8], provable: u64) -> Result<Class, String> {
     assert_ne!(other, own);
     let disk = shape.disk.restart();
-    disk.replace(&Shape::path(file), other)
+    disk.put(&Shape::path(file), Arc::new(other.to_vec()))
         .expect("a file is replaced");
     look(shape, &disk).and_then(|outcome| judge(shape, file, &outcome, provable))
 }

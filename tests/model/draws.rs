@@ -19,19 +19,30 @@ const LENGTHS: [usize; 24] = [
 pub struct Draws {
     state: u64,
     keys: Rc<[Vec<u8>]>,
+    /// Choices that somebody else makes, and how many of them are used.
+    given: Rc<[u8]>,
+    used: usize,
 }
 
 impl Draws {
-    pub fn new(seed: u64) -> Draws {
+    /// The first choices are those of `given`, a byte each.
+    pub fn new(seed: u64, given: &[u8]) -> Draws {
         let mut draws = Draws {
             state: seed.wrapping_mul(0x2545_f491_4f6c_dd1d),
             keys: Rc::from([]),
+            given: Rc::from([]),
+            used: 0,
         };
         draws.keys = draws.some_keys().into();
+        draws.given = given.into();
         draws
     }
 
     pub fn next(&mut self) -> u64 {
+        if let Some(byte) = self.given.get(self.used) {
+            self.used += 1;
+            return u64::from(*byte);
+        }
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

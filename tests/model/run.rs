@@ -15,8 +15,8 @@ use super::{
 };
 use reading::Walk;
 
-const PHASES: usize = 8;
-const STEPS: usize = 90;
+pub const PHASES: usize = 8;
+pub const STEPS: usize = 90;
 
 pub struct Run {
     // In this order: the store goes before its directory does.
@@ -37,8 +37,7 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn new(seed: u64, disk: Disk) -> Run {
-        let mut draws = Draws::new(seed);
+    pub fn new(mut draws: Draws, disk: Disk) -> Run {
         let options = Options {
             memory_bytes: 256 << 10,
             chunk_bytes: [64 << 10, 100_000, 256 << 10][draws.below(3)],
@@ -62,9 +61,10 @@ impl Run {
         run
     }
 
-    pub fn play(mut self) {
-        for _ in 0..PHASES {
-            for _ in 0..STEPS {
+    /// Phases of so many steps, each with a comparison of everything behind it.
+    pub fn play(mut self, phases: usize, steps: usize) {
+        for _ in 0..phases {
+            for _ in 0..steps {
                 self.step();
             }
             self.compare_everything();

@@ -141,10 +141,11 @@ pub(super) struct Content {
 }
 
 impl Content {
-    pub(super) fn durable_bytes(bytes: &[u8]) -> Content {
+    /// A file that was written and synced.
+    pub(super) fn durable(bytes: Arc<Vec<u8>>) -> Content {
         let mut content = Content {
             len: bytes.len() as u64,
-            durable: Arc::new(bytes.to_vec()),
+            durable: bytes,
             ..Content::default()
         };
         content.allocate_blocks(0, content.len);
@@ -171,6 +172,15 @@ impl Content {
             Rot::Zeros => *byte = 0,
         });
         before != hit
+    }
+
+    /// What reading all of it gives.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.len as usize];
+        match self.read(0, &mut bytes) {
+            Ok(()) => bytes,
+            Err(_) => Vec::new(),
+        }
     }
 
     pub(super) fn len(&self) -> u64 {

@@ -4,8 +4,7 @@
 use std::path::Path;
 
 use super::{
-    content::Content,
-    disk::{refused, Node, State},
+    disk::{refused, State},
     Operation, SimVfs,
 };
 use crate::error::Result;
@@ -18,23 +17,6 @@ impl SimVfs {
         let mut bytes = vec![0; usize::try_from(content.len()).unwrap_or(0)];
         content.read(0, &mut bytes)?;
         Ok(bytes)
-    }
-
-    /// Makes the file hold exactly these bytes; it is created where it is missing.
-    pub fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        let mut state = self.disk.lock();
-        let reserve = state.reserve;
-        let inode = match state.resolve(path) {
-            Ok(inode) => inode,
-            Err(_) => {
-                let fail = |os_code| refused(Operation::Create, path, os_code);
-                let place = state.place(path).map_err(fail)?;
-                state.add(place, Node::File(Content::default())).map_err(fail)?
-            }
-        };
-        let content = state.content_mut(inode)?;
-        content.set_len(bytes.len() as u64, reserve)?;
-        content.write(0, bytes, reserve)
     }
 
     /// Flips the bits of `mask` in one byte.

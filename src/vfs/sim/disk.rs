@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    path::{Component, Path, PathBuf},
+    path::{Component, Path},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -232,46 +232,6 @@ impl State {
                 content.evict();
             }
         }
-    }
-
-    pub(super) fn put(&mut self, path: &Path, bytes: &[u8]) {
-        let mut at = ROOT;
-        let mut names = path
-            .components()
-            .filter_map(|component| match component {
-                Component::Normal(name) => Some(name),
-                _ => None,
-            })
-            .peekable();
-        while let Some(name) = names.next() {
-            let known = self.names.get(at, name);
-            let node = match names.peek() {
-                Some(_) => Node::Directory,
-                None => Node::File(Content::durable_bytes(bytes)),
-            };
-            let place = Place {
-                directory: at,
-                name: name.to_owned(),
-            };
-            let inode = known.or_else(|| self.add(place, node).ok());
-            self.names.sync(at);
-            at = inode.unwrap_or(ROOT);
-        }
-    }
-
-    pub(super) fn files(&self) -> Vec<(PathBuf, u64)> {
-        let mut found = Vec::new();
-        let mut waiting = vec![(ROOT, PathBuf::from("/"))];
-        while let Some((directory, path)) = waiting.pop() {
-            for (name, inode) in self.names.entries(directory).into_iter().flatten() {
-                match self.content(*inode) {
-                    Ok(content) => found.push((path.join(name), content.len())),
-                    Err(_) => waiting.push((*inode, path.join(name))),
-                }
-            }
-        }
-        found.sort();
-        found
     }
 
     pub(super) fn rot(&mut self, path: &Path, offset: u64, rot: Rot) -> bool {

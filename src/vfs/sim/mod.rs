@@ -32,12 +32,9 @@ mod same_as_os;
 mod system;
 #[cfg(test)]
 mod tests;
+mod tree;
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt, path::Path, sync::Arc};
 
 use disk::Disk;
 
@@ -217,16 +214,6 @@ impl SimVfs {
     /// crash also finds states between two syncs. `None`, as at first: never.
     pub fn set_writeback(&self, one_in: Option<u64>) {
         self.disk.lock().writeback = one_in;
-    }
-
-    /// Puts a file on the disk, with the directories that it lies in, all of it durable: what was there before the test.
-    pub fn put(&self, path: &Path, bytes: &[u8]) {
-        self.disk.lock().put(path, bytes);
-    }
-
-    /// Every file on the disk, with its length.
-    pub fn files(&self) -> Vec<(PathBuf, u64)> {
-        self.disk.lock().files()
     }
 
     /// Bit rot, on a disk that a crash left or nobody has open: changes durable bytes of a file by exclusive or with

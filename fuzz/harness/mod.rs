@@ -1,0 +1,135 @@
+//! What every fuzz target does with one input. The fuzzer's binaries call [`run`], and so does `tests/fuzz_findings.rs`
+//! with the inputs that once found something; a broken promise is a panic.
+
+mod ancestral_import;
+mod batch_load;
+mod c_calls;
+mod input;
+mod log_tail;
+pub mod memory;
+mod model;
+mod operations;
+mod panics;
+mod repair;
+mod store_directory;
+mod stores;
+
+use sarsen::decoders;
+
+/// One target.
+pub struct Target {
+    pub name: &'static str,
+    body: fn(&[u8]),
+    /// Heap that it may take beside a multiple of the input: decoders take what a claimed length can make serde take
+    /// ahead (1 MiB a list), stores what their files and their budgets allow.
+    most_heap: u64,
+}
+
+const DECODER: u64 = 8 << 20;
+/// Of the input's length.
+const HEAP_FACTOR: u64 = 128;
+
+const fn decoder(name: &'static str, body: fn(&[u8])) -> Target {
+    Target {
+        name,
+        body,
+        most_heap: DECODER,
+    }
+}
+
+/// Files, their copies on the simulated disk, and what a store's budget allows.
+const STORE: u64 = 48 << 20;
+
+const fn on_a_store(name: &'static str, body: fn(&[u8])) -> Target {
+    Target {
+        name,
+        body,
+        most_heap: STORE,
+    }
+}
+
+/// All of them, fast ones first.
+pub const TARGETS: &[Target] = &[
+    decoder("frame", decoders::frame),
+    decoder("mark", decoders::mark),
+    decoder("assigned", decoders::assigned),
+    decoder("commands", decoders::commands),
+    decoder("steps", decoders::steps),
+    decoder("block_header", decoders::block_header),
+    decoder("chunk_header", decoders::chunk_header),
+    decoder("manifest", decoders::manifest),
+    decoder("record", decoders::record),
+    decoder("load", decoders::load),
+    decoder("page", decoders::page),
+    decoder("footer", decoders::footer),
+    decoder("moved", decoders::moved),
+    decoder("part", decoders::part),
+    decoder("chunk", decoders::chunk),
+    on_a_store("store_directory", store_directory::run),
+    on_a_store("log_tail", log_tail::run),
+    on_a_store("ancestral_import", ancestral_import::run),
+    on_a_store("batch_load", batch_load::run),
+    on_a_store("c_calls", c_calls::run),
+    Target {
+        // Several copies of the disk, and what hundreds of commits come to.
+        most_heap: 512 << 20,
+        ..on_a_store("operations", operations::run)
+    },
+];
+
+pub fn target(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}
+
+/// Inputs to start from, by name.
+pub fn seeds(name: &str) -> Vec<(String, Vec<u8>)> {
+    let inside = match name {
+        "steps" => decoders::steps_seeds(),
+        "store_directory" => store_directory::seeds(),
+        "log_tail" => log_tail::seeds(),
+        "ancestral_import" => ancestral_import::seeds(),
+        "batch_load" => batch_load::seeds(),
+        "c_calls" => c_calls::seeds(),
+        "operations" => operations::seeds(),
+        _ => [
+            decoders::seeds(name),
+            decoders::index_seeds(name),
+            decoders::block_seeds(name),
+        ]
+        .concat(),
+    };
+    inside
+        .into_iter()
+        .map(|(seed, bytes)| (seed.to_owned(), bytes))
+        .collect()
+}
+
+/// Puts the input through the target. Panics if it breaks a promise, panics (caught or not) or takes too much memory.
+pub fn run(name: &str, input: &[u8]) {
+    let Some(target) = target(name) else {
+        panic!("there is no fuzz target {name}");
+    };
+    let most = target.most_heap + HEAP_FACTOR * input.len() as u64;
+    without_panics(|| memory::within(most, || (target.body)(input)));
+}
+
+/// Panics if the work panicked, even if that was caught within.
+pub fn without_panics(work: impl FnOnce()) {
+    let panics = panics::seen();
+    work();
+    assert_eq!(panics::seen(), panics, "a panic was caught on the way");
+}
+
+/// The control of what puts CRCs right: wiped out at every place where there is one, they come back as they were.
+pub fn repairing_gives_back_every_crc() {
+    for base in stores::bases() {
+        let mut files = base.files.clone();
+        let wiped = repair::wipe(&mut files);
+        assert!(wiped > 10, "{wiped} places have a CRC");
+        assert!(files != base.files);
+        repair::repair(&mut files, true);
+        for (name, bytes) in &base.files {
+            assert!(files[name] == *bytes, "{name} is not what it was");
+        }
+    }
+}
