@@ -119,9 +119,7 @@ impl Engine {
         }
         // Closing is content with a log that has it all, where a full disk allows no more; what is moved over has to be
         // in runs and chunks.
-        if !is_made(Defect::ImportNotCheckpointed) {
-            staged.checkpoint()?;
-        }
+        staged.checkpoint()?;
         staged.close()?;
         drop(staged);
         if records == 0 {

@@ -96,8 +96,6 @@ pub enum Defect {
     ImportManifestFirst,
     /// Names of imported files are not synced.
     ImportNotSynced,
-    /// An import takes over what its staged store had a checkpoint of, and says that it is all.
-    ImportNotCheckpointed,
     /// Blocks are handed out whatever their check says.
     BlocksNotChecked,
     /// Index pages are read whatever their check says.
@@ -119,7 +117,7 @@ pub enum Defect {
 impl Defect {
     /// Each that a crash or a model shows.
     #[cfg(any(test, feature = "simulation"))]
-    pub const ALL: [Defect; 53] = [
+    pub const ALL: [Defect; 52] = [
         Defect::EpochNotBumped,
         Defect::LeaderSyncsOnlyTheLog,
         Defect::LogNotSynced,
@@ -164,7 +162,6 @@ impl Defect {
         Defect::BackupNotSynced,
         Defect::ImportManifestFirst,
         Defect::ImportNotSynced,
-        Defect::ImportNotCheckpointed,
         Defect::BlocksNotChecked,
         Defect::IndexPagesNotChecked,
         Defect::LargeWriteTooLong,

@@ -118,11 +118,15 @@ impl Round {
     fn importing(draw: &mut Draw) -> Round {
         Round {
             writeback: draw.of(&[None, Some(4)]),
-            fault: None,
+            fault: draw.one_in(3).then(|| drawn_fault(draw)),
             log_method: 0,
             check: 0,
             steps: vec![Step::Import],
-            stop: Stop::InLastStep(1 + draw.below(IMPORT_OPERATIONS)),
+            stop: if draw.one_in(3) {
+                Stop::AtTheEnd
+            } else {
+                Stop::InLastStep(1 + draw.below(IMPORT_OPERATIONS))
+            },
             kill: draw.one_in(4),
             seed: random(&mut draw.0),
         }
