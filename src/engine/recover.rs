@@ -72,7 +72,7 @@ pub(super) fn recover(sources: &Sources<'_>, start_us: u64) -> Result<Recovered>
     let unknown_part = stale::newest_unknown_part(sources)?;
     let (replayed, mut end) = loop {
         let (replayed, end) = replay(sources, limit)?;
-        match first_broken_large(&replayed, end.proven_seq)? {
+        match first_broken_large(&replayed, end.proven_seq, sources.options.salvage)? {
             // The commit was never durable: the log ends before it.
             Some(seq) => limit = seq.saturating_sub(1),
             None => break (replayed, end),
@@ -333,6 +333,8 @@ impl Replayed {
                 Ok(chunk) => self.chunks = self.chunks.with(chunk),
                 // Its file is not there: where that matters, the block is found broken.
                 Err(Error::NotFound | Error::Corrupt { .. }) => {}
+                // Nor can it be read, for salvage.
+                Err(_) if sources.options.salvage => {}
                 Err(error) => return Err(error),
             }
         }
@@ -345,7 +347,7 @@ impl Replayed {
 }
 
 /// The first commit above the proven one with a large block that is not whole.
-fn first_broken_large(replayed: &Replayed, proven_seq: u64) -> Result<Option<u64>> {
+fn first_broken_large(replayed: &Replayed, proven_seq: u64, salvage: bool) -> Result<Option<u64>> {
     if is_made(Defect::LargeBlocksNotCheckedAtReplay) {
         return Ok(None);
     }
@@ -357,6 +359,7 @@ fn first_broken_large(replayed: &Replayed, proven_seq: u64) -> Result<Option<u64
         match checked {
             Ok(()) => {}
             Err(Error::NotFound | Error::Corrupt { .. }) => return Ok(Some(*seq)),
+            Err(_) if salvage => return Ok(Some(*seq)),
             Err(error) => return Err(error),
         }
     }

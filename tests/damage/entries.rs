@@ -202,7 +202,9 @@ fn look(shape: &Shape, root: &Path, name: &str, entry: Entry, options: &Options)
             return Ok(());
         }
         // What is in the way of a lock, or what the system refuses, is told as that.
-        Err(Error::Io { .. }) if !options.salvage => return Ok(()),
+        Err(Error::Io { .. }) if !options.salvage || (manifest && entry == Entry::Unreadable) => {
+            return Ok(())
+        }
         Err(error) => return Err(format!("opening answers {error:?}")),
     };
     let mut outcome = Outcome::default();
@@ -216,7 +218,12 @@ fn look(shape: &Shape, root: &Path, name: &str, entry: Entry, options: &Options)
     if let Some(wrong) = outcome.wrong.first() {
         return Err(wrong.clone());
     }
-    let findings = store.verify().map_err(|error| format!("verify: {error:?}"))?;
+    let findings = match store.verify() {
+        Ok(findings) => findings,
+        // Not damage, but no finding either.
+        Err(Error::Io { .. }) if entry == Entry::Unreadable && !options.salvage => return Ok(()),
+        Err(error) => return Err(format!("verify: {error:?}")),
+    };
     let recovery = store.recovery();
     let needed = !matches!(name, "LOCK" | "READERS");
     let log = name.starts_with("log");
