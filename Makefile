@@ -5,6 +5,7 @@
 #   make test       everything that must pass; scripts/require.sh says what it needs
 #   make soak       crash tests with real kills, KILLS=2000 of them
 #   make sim        crash tests on the simulated disk, ROUNDS=50000 of them from seed SEED=1 on
+#   make explore    the engine in many schedules of its threads, ITERATIONS=200 of each kind
 #   make neighbours readers and a writer that are killed and stopped beside each other, ROUNDS=500 of them
 #   make damage     every bit of small stores flipped, every file cut at every length
 #   make valgrind   the C contract tests under valgrind
@@ -22,6 +23,7 @@ STEP := scripts/step.sh $(STEPS)
 JOBS ?= 2
 KILLS ?= 2000
 ROUNDS ?= 50000
+ITERATIONS ?= 200
 SEED ?= 1
 SECONDS ?= 10
 RUNS ?= 0
@@ -48,9 +50,8 @@ DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
 # A step uses all the cores it may; two at once would only disturb each other.
 .NOTPARALLEL:
 neighbours: ROUNDS = 500
-.PHONY: neighbours
-.PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim damage valgrind asan fuzz fuzz-long header \
-	clean FORCE
+.PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim \
+	explore neighbours damage valgrind asan fuzz fuzz-long header clean FORCE
 .DELETE_ON_ERROR:
 
 # A program that is linked with the shared library looks for it under its soname.
@@ -138,6 +139,11 @@ sim:
 		SARSEN_SIM_CRASHES=$(ROUNDS) SARSEN_SIM_THREADS=$$(($(ROUNDS) / 20)) SARSEN_SIM_ROT=$$(($(ROUNDS) / 50)) \
 		SARSEN_SIM_SEED=$(SEED) cargo test --release --target-dir $(TARGET)/sim --locked --features simulation --test crash \
 		-- --nocapture --test-threads 1
+
+# The engine in schedules that a test chooses, at each lock, wait and atomic; with wrong orders that must be noticed.
+explore:
+	@SARSEN_EXPLORE_ITERATIONS=$(ITERATIONS) RUSTFLAGS="--cfg sarsen_explore" $(STEP) explore \
+		cargo test --locked --features simulation --lib --target-dir $(TARGET)/explore -- explored
 
 # Readers and a writer in processes of their own, killed and stopped at random.
 neighbours: require

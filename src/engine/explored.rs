@@ -5,9 +5,8 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use shuttle::{
-    scheduler::{PctScheduler, RandomScheduler},
     sync::atomic::{AtomicU64, Ordering::SeqCst},
-    thread, Config, FailurePersistence, Runner,
+    thread,
 };
 
 use super::*;
@@ -15,41 +14,11 @@ use crate::{
     format::record,
     vfs::{
         defect::{make, Defect},
+        explore::{explore, explore_with},
         sim::SimVfs,
-        sync::{disorder, Disorder},
+        sync::Disorder,
     },
 };
-
-/// How often each test runs, half of it by chance and half with few switches at chosen places.
-fn iterations() -> usize {
-    let asked = std::env::var("SARSEN_EXPLORE_ITERATIONS").ok();
-    asked.and_then(|text| text.parse().ok()).unwrap_or(300)
-}
-
-fn run(count: usize, body: fn()) {
-    let config = || {
-        let mut config = Config::new();
-        config.stack_size = 1 << 20;
-        config.failure_persistence = FailurePersistence::Print;
-        config
-    };
-    Runner::new(RandomScheduler::new(count / 2), config()).run(body);
-    Runner::new(PctScheduler::new(4, count.div_ceil(2)), config()).run(body);
-}
-
-/// No schedule makes the body fail; with the order made wrong, one does.
-pub(crate) fn explore(wrong: Disorder, body: fn()) {
-    disorder(Some(wrong));
-    let found = is_found(body);
-    disorder(None);
-    assert!(found, "{wrong:?} was not noticed");
-    run(iterations(), body);
-}
-
-/// Whether some schedule makes the body fail.
-fn is_found(body: fn()) -> bool {
-    std::panic::catch_unwind(|| run(20 * iterations().max(300), body)).is_err()
-}
 
 fn options() -> Options {
     Options {
@@ -186,11 +155,10 @@ fn a_snapshot_beside_rewriting() {
 
 #[test]
 fn a_snapshot_that_is_not_on_the_list_yet_needs_nothing_that_is_judged_dead() {
-    make(Some(Defect::SnapshotsForgottenByReclaim));
-    let found = is_found(a_snapshot_beside_rewriting);
-    make(None);
-    assert!(found, "snapshots that upkeep forgets were not noticed");
-    run(iterations(), a_snapshot_beside_rewriting);
+    explore_with(
+        |wrong| make(wrong.then_some(Defect::SnapshotsForgottenByReclaim)),
+        a_snapshot_beside_rewriting,
+    );
 }
 
 /// Whatever was acknowledged when the power went is there when it is back.

@@ -380,9 +380,12 @@ impl Engine {
     }
 }
 
-#[cfg(all(test, not(sarsen_explore)))]
+#[cfg(test)]
+#[cfg(not(sarsen_explore))]
 mod beside;
-#[cfg(all(test, sarsen_explore))]
-pub(crate) mod explored;
-#[cfg(all(test, not(sarsen_explore)))]
+#[cfg(test)]
+#[cfg(sarsen_explore)]
+mod explored;
+#[cfg(test)]
+#[cfg(not(sarsen_explore))]
 mod tests;

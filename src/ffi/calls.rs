@@ -85,7 +85,8 @@ impl Drop for Inside<'_> {
     }
 }
 
-#[cfg(all(test, sarsen_explore))]
+#[cfg(test)]
+#[cfg(sarsen_explore)]
 mod explored {
     use std::sync::{
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -93,7 +94,7 @@ mod explored {
     };
 
     use super::Calls;
-    use crate::{engine::explored::explore, vfs::sync::Disorder};
+    use crate::vfs::{explore::explore, sync::Disorder};
 
     /// Closing waits for whoever got in, and once it is over nobody is inside or comes in.
     fn calls_beside_close() {

@@ -289,10 +289,8 @@ mod tests {
             }
         }
         // SAFETY: nobody wants the error.
-        assert_eq!(
-            unsafe { guard(null_mut(), || panic!("unheard")) },
-            SARSEN_INTERNAL
-        );
+        let unheard = unsafe { guard(null_mut(), || panic!("unheard")) };
+        assert_eq!(unheard, SARSEN_INTERNAL);
         assert_eq!(guard_status(|| panic!("on purpose")), SARSEN_INTERNAL);
         assert_eq!(guard_value(7, || panic!("on purpose")), 7);
     }

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use crate::vfs::Region;
 
 mod builder;
-#[cfg(all(test, sarsen_explore))]
+#[cfg(test)]
+#[cfg(sarsen_explore)]
 mod explored;
 #[cfg(feature = "simulation")]
 pub(crate) mod fuzzing;

@@ -4,6 +4,9 @@
 //! All types here may be used from any thread. A failed sync is reported once and never retried here.
 
 pub(crate) mod defect;
+#[cfg(test)]
+#[cfg(sarsen_explore)]
+pub(crate) mod explore;
 mod map;
 mod os;
 #[cfg(any(test, feature = "simulation"))]
