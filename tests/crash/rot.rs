@@ -158,9 +158,9 @@ impl Rotting<'_> {
         };
         let damaged = match compare_all(store, &model, self.known) {
             Ok(()) => false,
-            Err(Difference::Failed(Error::Corrupt { .. } | Error::NotFound)) => true,
             // Salvage may go back behind what upkeep has kept: less than all, and no wrong byte.
             Err(Difference::Missing(_) | Difference::Failed(Error::NotFound)) if salvaged => return Ok(true),
+            Err(Difference::Failed(Error::Corrupt { .. } | Error::NotFound)) => true,
             Err(Difference::Wrong(what) | Difference::Missing(what)) => return Err(what),
             Err(Difference::Failed(error)) => return Err(format!("reading: {error}")),
         };
