@@ -457,12 +457,6 @@ impl Engine {
             self.next_chunk.fetch_max(recovered.next_chunk, Ordering::Relaxed);
         }
         *slot = manifest;
-        // A backup is to know the numbers that its copies use.
-        self.next_chunk.fetch_max(recovered.next_chunk, Ordering::Relaxed);
-        {
-            let mut append = lock(&self.append);
-            append.next_stream_id = append.next_stream_id.max(recovered.next_stream_id);
-        }
         *lock(&self.recovery) = recovered.recovery;
         self.state.store(Arc::new(recovered.state));
         self.published.store(seq, Ordering::SeqCst);
