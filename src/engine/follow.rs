@@ -164,7 +164,8 @@ impl Engine {
                 self.uuid,
                 first_segment,
                 seq,
-            ),
+            )
+            .unwrap_or(error),
             Ok(_) => error,
             Err(error) => error,
         }

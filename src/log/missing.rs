@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    inspect::header_at,
+    inspect::{frame_behind, header_at},
     segment::{open, segment_display_name, segment_files},
 };
 use crate::{
@@ -16,25 +16,34 @@ use crate::{
 };
 
 /// The damage that hides commit `seq`, which the log is known to have: in the frame itself, or at the first place behind
-/// whole headers from which it can't be reached.
+/// whole headers from which it can't be reached. `None` where nothing does: the frame is whole, and was not given out
+/// for want of the one before it, which tells the epoch.
 pub(crate) fn damage_that_hides(
     vfs: &dyn Vfs,
     directory: &Path,
     uuid: [u8; 16],
     first_segment: u64,
     seq: u64,
-) -> Error {
-    let (segment, offset) = find(vfs, directory, uuid, first_segment, seq).unwrap_or((first_segment, 0));
-    Error::Corrupt {
+) -> Option<Error> {
+    let (segment, offset) =
+        find(vfs, directory, uuid, first_segment, seq).unwrap_or(Some((first_segment, 0)))?;
+    Some(Error::Corrupt {
         file: segment_display_name(segment),
         offset,
         what: "the frame of a commit that the log has to have is damaged or missing".into(),
         first_seq: seq,
         last_seq: seq,
-    }
+    })
 }
 
-fn find(vfs: &dyn Vfs, directory: &Path, uuid: [u8; 16], first_segment: u64, seq: u64) -> Result<(u64, u64)> {
+/// `None`: the frame is whole.
+fn find(
+    vfs: &dyn Vfs,
+    directory: &Path,
+    uuid: [u8; 16],
+    first_segment: u64,
+    seq: u64,
+) -> Result<Option<(u64, u64)>> {
     let mut scratch = Vec::new();
     let mut suspect = None;
     let mut last = (first_segment, 0);
@@ -59,8 +68,11 @@ fn find(vfs: &dyn Vfs, directory: &Path, uuid: [u8; 16], first_segment: u64, seq
         while let Some(checked) = header_at(&region, &seed, offset, &mut scratch) {
             match checked.header.seq.cmp(&seq) {
                 // Somewhere before this place.
-                std::cmp::Ordering::Greater => return Ok(suspect.unwrap_or(last)),
-                std::cmp::Ordering::Equal => return Ok((number, offset)),
+                std::cmp::Ordering::Greater => return Ok(Some(suspect.unwrap_or(last))),
+                std::cmp::Ordering::Equal => {
+                    let whole = frame_behind(&region, offset, &checked, &mut scratch).is_some();
+                    return Ok((!whole).then_some((number, offset)));
+                }
                 std::cmp::Ordering::Less => {}
             }
             suspect = None;
@@ -71,7 +83,7 @@ fn find(vfs: &dyn Vfs, directory: &Path, uuid: [u8; 16], first_segment: u64, seq
             suspect.get_or_insert((number, offset));
         }
     }
-    Ok(suspect.unwrap_or(last))
+    Ok(Some(suspect.unwrap_or(last)))
 }
 
 /// Zeros or a mark: nothing was there.
