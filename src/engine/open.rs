@@ -110,6 +110,11 @@ impl Engine {
         if !options.read_only && vfs.entry_kind(&root.join(MANIFEST_NAME))?.is_none() {
             create(&vfs, root, &options)?;
         }
+        if !options.read_only {
+            // A process that was killed while it switched manifests may have left the new one's name in the page cache
+            // only. What it calls durable is so once its name is.
+            vfs.sync_directory(root)?;
+        }
         let readers = match Readers::new(Arc::clone(&vfs), root, !options.read_only) {
             // Whatever stands there instead of the file: no writer can be at work beside this.
             Err(_) if options.salvage => Readers::none(Arc::clone(&vfs)),
