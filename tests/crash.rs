@@ -166,7 +166,7 @@ fn rot_never_gives_a_wrong_byte_and_is_no_torn_tail() {
         "{failures:#?}\nagain with SARSEN_SIM_SEED=<seed> SARSEN_SIM_ROT=1"
     );
     assert!(
-        histories < 50 || (rotten.refused > 20 && rotten.noticed > 20),
+        histories < 50 || (rotten.refused > 0 && rotten.noticed > 0),
         "the rot hit nothing: {rotten:?}"
     );
 }
