@@ -78,6 +78,7 @@ const NOTICED: &[(Defect, Test, u64)] = &[
     (Defect::LeaderSyncsOnlyTheLog, Test::Crash, 4),
     (Defect::LogNotSynced, Test::Crash, 1),
     (Defect::FailedSyncRetried, Test::Crash, 54),
+    (Defect::SegmentSyncsOverlap, Test::Threads, 4_001_028),
     (Defect::ReplayTakenForDurable, Test::Crash, 143),
     (Defect::LargeBlocksNotRewritten, Test::Crash, 108),
     (Defect::SegmentNotSynced, Test::Crash, 13),

@@ -3,7 +3,7 @@
 //!
 //! Any thread may read and sync a segment; only the appender, under the append lock, writes into it.
 
-use crate::vfs::sync::atomic::AtomicBool;
+use crate::vfs::sync::{atomic::AtomicBool, Mutex};
 use std::{
     path::Path,
     sync::{atomic::Ordering, Arc},
@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    vfs::{is_made, Defect, EntryKind, File, OpenMode, Region, Vfs, WriteMap},
+    vfs::{is_made, lock, Defect, EntryKind, File, OpenMode, Region, Vfs, WriteMap},
 };
 
 /// How frames that needn't be synced at once get into a segment.
@@ -93,6 +93,8 @@ pub(crate) struct Segment {
     fresh: bool,
     stored_to: AtomicBool,
     sync_failed: AtomicBool,
+    /// Syncs go one after the other: of two at once the kernel tells one of a failure, and the other that all is well.
+    syncing: Mutex<()>,
 }
 
 impl Segment {
@@ -163,6 +165,7 @@ impl Segment {
             fresh,
             stored_to: AtomicBool::new(false),
             sync_failed: AtomicBool::new(false),
+            syncing: Mutex::new(()),
         }
     }
 
@@ -233,6 +236,7 @@ impl Segment {
     /// forgets which pages never reached the disk, so a later success would prove nothing.
     pub(crate) fn sync(&self) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
+        let _one_at_a_time = (!is_made(Defect::SegmentSyncsOverlap)).then(|| lock(&self.syncing));
         if self.sync_failed.load(Ordering::Acquire) {
             return Err(Error::Poisoned {
                 what: "an earlier sync of the log failed".into(),

@@ -16,6 +16,8 @@ pub enum Defect {
     LogNotSynced,
     /// A sync that failed is tried once more, and believed.
     FailedSyncRetried,
+    /// Two syncs of a segment at once: one is told of a failure, the other that all is well.
+    SegmentSyncsOverlap,
     /// What was replayed from the page cache is believed to be on disk.
     ReplayTakenForDurable,
     /// Unproven large blocks are not written anew before they are called durable.
@@ -117,11 +119,12 @@ pub enum Defect {
 impl Defect {
     /// Each that a crash or a model shows.
     #[cfg(any(test, feature = "simulation"))]
-    pub const ALL: [Defect; 52] = [
+    pub const ALL: [Defect; 53] = [
         Defect::EpochNotBumped,
         Defect::LeaderSyncsOnlyTheLog,
         Defect::LogNotSynced,
         Defect::FailedSyncRetried,
+        Defect::SegmentSyncsOverlap,
         Defect::ReplayTakenForDurable,
         Defect::LargeBlocksNotRewritten,
         Defect::SegmentNotSynced,
