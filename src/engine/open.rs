@@ -236,7 +236,15 @@ impl Engine {
         if is_made(Defect::EpochNotBumped) {
             next.epoch = manifest.current().epoch;
         }
-        if let Err(error) = manifest.replace(next) {
+        self.find_reserve().inspect_err(|error| self.poison(error))?;
+        let mut replaced = manifest.replace(next.clone());
+        if matches!(replaced, Err(Error::NoSpace { .. })) {
+            // What is in the way may be what jobs that a crash cut off have left.
+            let generation = manifest.current().generation;
+            self.clear_leftovers(manifest.current(), generation)?;
+            replaced = manifest.replace(next);
+        }
+        if let Err(error) = replaced {
             if !matches!(error, Error::NoSpace { .. }) {
                 self.poison(&error);
             }
@@ -249,11 +257,15 @@ impl Engine {
             log::cut_off(&self.vfs, &self.log_directory(), &position, next_seq)
                 .inspect_err(|error| self.poison(error))?;
         }
-        self.find_reserve().inspect_err(|error| self.poison(error))?;
         let generation = manifest.current().generation;
         self.clear_leftovers(manifest.current(), generation)?;
         self.begun.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// As `begin`, for what gives space back: a full disk is met with the reserve.
+    pub(super) fn begin_upkeep(&self) -> Result<()> {
+        self.with_reserve(|| self.begin())
     }
 
     /// Files that no manifest names and no replay used: of jobs that a crash cut off, of segments already released.
@@ -277,8 +289,9 @@ impl Engine {
             for entry in self.vfs.list(&path)? {
                 let known = entry.name.to_str().is_none_or(&mut *keep);
                 if !known && entry.kind == EntryKind::File {
-                    self.readers
-                        .retire(generation, Retired::File(path.join(&entry.name)));
+                    let path = path.join(&entry.name);
+                    self.readers.forget(&path);
+                    self.readers.retire(generation, Retired::File(path));
                 }
             }
             Ok(())
@@ -330,7 +343,7 @@ impl Engine {
         if !self.is_closed() && !self.options.read_only && self.recovery().verdict != Verdict::Clean {
             // What was replayed is checkpointed too. Where that can't be begun, the log simply stays as it is, which
             // is as good for what is known to be durable.
-            begun = self.begin();
+            begun = self.begin_upkeep();
             if !self.unproven.load(Ordering::Acquire) {
                 begun = Ok(());
             }
