@@ -143,6 +143,7 @@ struct check_result {
     uint64_t replayed_commits;
     uint64_t recovery_us;
     bool single_applied[MAX_THREADS]; /* the one-command commit at the thread's end is, or may be, in */
+    bool single_certain[MAX_THREADS]; /* it is in */
     size_t new_count;
     struct order_entry *new_order; /* new_count commits behind those of the model; to be freed */
 };

@@ -392,7 +392,7 @@ bool run_round(struct powercut *run)
         take_reflinks(run, &writer);
     } else if (listen_until(&writer, 0, 0)) {
         from = run->model.created ? 0 : log_disk_clock(&run->disk);
-        size_t target = 1 + rng_below(&run->rng, UINT64_C(1) << (3 + rng_below(&run->rng, 7)));
+        size_t target = 20 + rng_below(&run->rng, UINT64_C(1) << (3 + rng_below(&run->rng, 7)));
         while (run->heard_count < target && run->disk.state->data_bytes < MOST_LOGGED_BYTES)
             if (!listen_until(&writer, target, 100000)) break;
     }

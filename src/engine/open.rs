@@ -206,6 +206,7 @@ impl Engine {
             dead_early: Mutex::new(HashMap::new()),
             dropped: Mutex::new(Counts::default()),
             recovery: Mutex::new(recovered.recovery),
+            undone_epoch: AtomicU64::new(recovered.undone_epoch),
             unproven: AtomicBool::new(recovered.recovery.last_seq > recovered.recovery.proven_seq),
             unproven_large: Mutex::new(recovered.unproven_large),
             begun: AtomicBool::new(false),
@@ -396,7 +397,13 @@ impl Engine {
     /// Nothing is in the log that recovery needs: the next opening starts a new segment.
     fn release_log(&self) -> Result<()> {
         if self.options.log_retention_bytes > 0 {
-            return self.edit_manifest(|_| {}).map(|_| ());
+            // What a crash left behind the newest commit stays in the file, and is no torn tail of this history.
+            let position = LogPosition {
+                segment: self.supply.next_number(),
+                offset: 0,
+                previous_crc: lock(&self.append).appender.position().previous_crc,
+            };
+            return self.edit_manifest(|manifest| manifest.log = position).map(|_| ());
         }
         let (position, segments) = {
             let mut append = lock(&self.append);
@@ -450,6 +457,7 @@ impl Engine {
         let seq = recovered.recovery.last_seq;
         *slot = manifest;
         *lock(&self.recovery) = recovered.recovery;
+        self.undone_epoch.store(recovered.undone_epoch, Ordering::Relaxed);
         self.state.store(Arc::new(recovered.state));
         self.published.store(seq, Ordering::SeqCst);
         self.group.advance(recovered.recovery.proven_seq);
