@@ -204,6 +204,7 @@ static enum finding close_count(struct order_walk *walk, const struct check_requ
         }
         if (presence != ABSENT) {
             walk->result->single_applied[thread] = true;
+            walk->result->single_certain[thread] = presence == PRESENT;
             model_apply_next(model, thread, presence == PRESENT ? told_find(walk->told, thread, n) : NULL);
         }
         undecided += presence == UNDECIDED ? 1 : 0;
@@ -466,7 +467,9 @@ void model_follow(struct model *model, const struct told_log *told, const struct
         }
         for (uint32_t thread = 0; thread < MAX_THREADS; thread++) {
             if (result->single_applied[thread]) {
-                model_apply_next(model, thread, told_find(told, thread, model->threads[thread].next_n));
+                /* Told or not: where it may be missing, nothing is to be built on the block it appended. */
+                const struct told *of_it = told_find(told, thread, model->threads[thread].next_n);
+                model_apply_next(model, thread, result->single_certain[thread] ? of_it : NULL);
             }
         }
         model->last_seq = result->last_seq;

@@ -105,6 +105,7 @@ bool evidence_write(const struct evidence *evidence, const char *path, const str
         unsigned singles = 0;
         for (uint32_t thread = 0; thread < MAX_THREADS; thread++) {
             singles |= (unsigned)result->single_applied[thread] << thread;
+            singles |= (unsigned)result->single_certain[thread] << (MAX_THREADS + thread);
         }
         fprintf(file, "round %d %llu %u %zu\n", (int)result->finding, (ull)result->last_seq, singles,
                 result->new_count);
@@ -169,6 +170,7 @@ static bool read_round(FILE *file, struct model *model, struct told_log *told)
     result.last_seq = last_seq;
     for (uint32_t thread = 0; thread < MAX_THREADS; thread++) {
         result.single_applied[thread] = (singles >> thread & 1) != 0;
+        result.single_certain[thread] = (singles >> (MAX_THREADS + thread) & 1) != 0;
     }
     result.new_order = allocate(NULL, result.new_count * sizeof *result.new_order);
     bool good = true;

@@ -90,3 +90,23 @@ sarsen_options *options_make(const struct store_options *wanted)
     }
     return options;
 }
+
+static uint64_t pick(struct rng *rng, const uint64_t *choices, size_t count)
+{
+    return choices[rng_below(rng, count)];
+}
+
+struct store_options options_pick(struct rng *rng, uint64_t chunk_bytes)
+{
+    static const uint64_t memory[] = {64u << 10, 512u << 10, 4u << 20, 64u << 20};
+    static const uint64_t retention[] = {0, 0, 256u << 10, 4u << 20};
+    static const uint32_t log_write[] = {SARSEN_LOG_AUTO, SARSEN_LOG_MAPPED, SARSEN_LOG_WRITTEN};
+    return (struct store_options){
+        .chunk_bytes = chunk_bytes,
+        .memory_bytes = pick(rng, memory, 4),
+        .retention_bytes = pick(rng, retention, 4),
+        .background = rng_one_in(rng, 2),
+        .check = rng_one_in(rng, 3) ? SARSEN_CHECK_EVERY_READ : SARSEN_CHECK_FIRST_TOUCH,
+        .log_write = log_write[rng_below(rng, 3)],
+    };
+}

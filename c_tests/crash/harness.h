@@ -63,11 +63,14 @@ struct round {
     enum phase aim;
     uint32_t lead; /* commits of the first thread before it goes into the phase aimed at */
     struct store_options options;
+    const uint64_t *clock; /* nullable: counts what goes to the disk, in memory that is shared */
     char store_path[PATH_MAX];
 };
 
 void backup_path(const struct round *round, uint64_t id, char out[PATH_MAX]);
 sarsen_options *options_make(const struct store_options *options);
+/* How a store is opened changes from round to round, so that what one way wrote is read by another. */
+struct store_options options_pick(struct rng *rng, uint64_t chunk_bytes);
 
 /* ---- writer to parent: one small write each, which a pipe takes whole ---- */
 
@@ -88,9 +91,12 @@ struct message {
     uint64_t seq;
     uint64_t index;
     uint64_t id;
+    uint64_t durable; /* of an acknowledgement: the store's durable_seq just after it ... */
+    uint64_t at;      /* ... and what the clock of the disk showed then */
+    uint64_t power;   /* 1: it was for SARSEN_SURVIVE_POWER */
     sarsen_block block;
 };
-_Static_assert(sizeof(struct message) == 64, "message is laid out without padding");
+_Static_assert(sizeof(struct message) == 88, "message is laid out without padding");
 
 /* A page that outlives the process that wrote it. */
 struct shared {
@@ -137,6 +143,7 @@ struct check_result {
     uint64_t replayed_commits;
     uint64_t recovery_us;
     bool single_applied[MAX_THREADS]; /* the one-command commit at the thread's end is, or may be, in */
+    bool single_certain[MAX_THREADS]; /* it is in */
     size_t new_count;
     struct order_entry *new_order; /* new_count commits behind those of the model; to be freed */
 };

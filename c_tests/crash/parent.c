@@ -30,27 +30,6 @@ static void must(bool good, const char *what)
 
 /* ---- planning ---- */
 
-static uint64_t pick(struct rng *rng, const uint64_t *choices, size_t count)
-{
-    return choices[rng_below(rng, count)];
-}
-
-/* How a store is opened changes from round to round, so that what one way wrote is read by another. */
-static struct store_options pick_options(struct rng *rng, uint64_t chunk_bytes)
-{
-    static const uint64_t memory[] = {64u << 10, 512u << 10, 4u << 20, 64u << 20};
-    static const uint64_t retention[] = {0, 0, 256u << 10, 4u << 20};
-    static const uint32_t log_write[] = {SARSEN_LOG_AUTO, SARSEN_LOG_MAPPED, SARSEN_LOG_WRITTEN};
-    return (struct store_options){
-        .chunk_bytes = chunk_bytes,
-        .memory_bytes = pick(rng, memory, 4),
-        .retention_bytes = pick(rng, retention, 4),
-        .background = rng_one_in(rng, 2),
-        .check = rng_one_in(rng, 3) ? SARSEN_CHECK_EVERY_READ : SARSEN_CHECK_FIRST_TOUCH,
-        .log_write = log_write[rng_below(rng, 3)],
-    };
-}
-
 static enum phase pick_aim(struct rng *rng, int wanted)
 {
     static const enum phase aims[] = {PHASE_RUN,     PHASE_RUN,     PHASE_RUN,    PHASE_OPEN,
@@ -70,7 +49,7 @@ static void begin_life(struct run *run)
     workload.window = rng_one_in(&rng, 2) ? 0 : 64;
     run->life_rounds = 6 + rng_below(&rng, 20);
     run->life_round = 0;
-    run->chunk_bytes = pick(&rng, chunks, 4);
+    run->chunk_bytes = chunks[rng_below(&rng, 4)];
     run->torn_before = false;
     model_init(&run->model, &workload);
     run->evidence = evidence_new(&workload);
@@ -100,7 +79,7 @@ static void plan_round(struct run *run, struct round *round)
     round->ack_early = run->settings->ack_early;
     round->aim = pick_aim(&rng, run->settings->aim);
     round->lead = (uint32_t)rng_below(&rng, rng_one_in(&rng, 3) ? 100 : 25);
-    round->options = pick_options(&rng, run->chunk_bytes);
+    round->options = options_pick(&rng, run->chunk_bytes);
     snprintf(round->store_path, sizeof round->store_path, "%.*s/store", PATH_MAX - 8, run->life_path);
     /* Small numbers more often than large ones, up to some 250. */
     run->kill_acks = 1 + rng_below(&rng, UINT64_C(1) << rng_below(&rng, 9));

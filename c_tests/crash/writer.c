@@ -20,6 +20,7 @@ struct writer {
     const sarsen_store *store;
     atomic_bool stop;
     struct rng rng; /* the first thread's */
+    bool power; /* the store's default level */
     uint64_t sessions;
     uint64_t backups;
 };
@@ -154,6 +155,7 @@ static void commit_single(struct thread *thread, struct message *told)
     const sarsen_store *store = thread->writer->store;
     sarsen_error *error = NULL;
     sarsen_status status = SARSEN_INTERNAL;
+    told->power = thread->writer->power ? 1 : 0;
     size_t name_len = name_render(op->name, thread->name);
     const uint8_t *bytes = content_bytes(thread, op);
     if (op->kind == OP_KV_SET) {
@@ -201,12 +203,18 @@ static void commit_batch(struct thread *thread, struct message *told)
     if (power && sarsen_store_durable_seq(writer->store) < told->seq) {
         fail(writer, "writer: durable_seq lies below a commit acknowledged as SURVIVE_POWER");
     }
+    told->power = power ? 1 : 0;
     require_ok(writer, sarsen_batch_result(thread->batch, 0, &told->index, NULL, &error), "batch_result", &error);
     if (thread->commit.loose_op >= 0) {
         require_ok(writer,
                    sarsen_batch_result(thread->batch, (size_t)thread->commit.loose_op, NULL, &told->block, &error),
                    "batch_result of a block", &error);
     }
+}
+
+static uint64_t clock_now(const struct writer *writer)
+{
+    return writer->round->clock == NULL ? 0 : __atomic_load_n(writer->round->clock, __ATOMIC_SEQ_CST);
 }
 
 static void commit_next(struct thread *thread)
@@ -217,6 +225,7 @@ static void commit_next(struct thread *thread)
     struct message told = {.phase_or_thread = thread->number, .n = thread->commit.n};
     if (writer->round->ack_early) {
         told.kind = MESSAGE_ACK_EARLY;
+        told.at = clock_now(writer);
         tell(writer, &told);
     }
     if (thread->commit.single) {
@@ -229,6 +238,8 @@ static void commit_next(struct thread *thread)
         loose->block = told.block;
         loose->known = true;
     }
+    told.durable = sarsen_store_durable_seq(writer->store);
+    told.at = clock_now(writer);
     told.kind = writer->round->ack_early ? MESSAGE_RESULT : MESSAGE_ACK;
     tell(writer, &told);
 }
@@ -358,6 +369,7 @@ _Noreturn void writer_main(const struct model *model, const struct round *round,
     sarsen_status status =
         sarsen_options_set_durability(options, power ? SARSEN_SURVIVE_POWER : SARSEN_SURVIVE_PROCESS);
     require_ok(&writer, status, "options_set_durability", NULL);
+    writer.power = power;
     for (uint32_t i = 0; i < own.workload.threads; i++) {
         threads[i].writer = &writer;
         threads[i].number = i;

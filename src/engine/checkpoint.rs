@@ -446,6 +446,8 @@ impl Checkpoint {
         }
         engine.counters.syncs.fetch_add(1, Ordering::Relaxed);
         engine.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+        engine.note_checkpointed(frozen.generation.log_bytes.load(Ordering::Relaxed));
+        engine.end_of_jobs();
         engine.tend_reserve();
         Ok(())
     }

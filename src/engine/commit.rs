@@ -110,6 +110,10 @@ enum Attempt {
     /// The memtable or the log's tail is at its limit.
     NeedsRoom,
     NeedsSegment,
+    /// Should the disk be full once there is so much log, it couldn't be checkpointed.
+    NeedsReserve {
+        log_bytes: u64,
+    },
     NeedsStreams {
         names: Vec<Vec<u8>>,
         cleared: u64,
@@ -148,7 +152,7 @@ impl Engine {
         }
         let survive = survive.unwrap_or(self.options.durability);
         // Failing for want of room must happen before the commit is visible.
-        self.with_reserve(draft, || self.begin())?;
+        self.for_the_draft(draft, || self.begin())?;
         if draft.adds {
             self.check_reserve()?;
         }
@@ -169,7 +173,12 @@ impl Engine {
                 // Nothing that waits for upkeep happens while this is held, since upkeep may wait for it.
                 let _naming = (!draft.loose.is_empty()).then(|| lock_shared(&self.naming));
                 self.check_loose(draft)?;
-                self.try_append(draft, large, payload_crc, frame_len, survive)?
+                self.try_append(draft, large, payload_crc, frame_len, survive)
+            };
+            let attempt = match attempt {
+                // Where the log is copied on write, a frame takes space though its segment has it all.
+                Err(Error::NoSpace { .. }) if !draft.adds && self.spend_reserve() => continue,
+                attempt => attempt?,
             };
             match attempt {
                 Attempt::Done {
@@ -179,8 +188,9 @@ impl Engine {
                 } => break (seq, assigned, wake_upkeep),
                 Attempt::NeedsRoom => self.make_room()?,
                 Attempt::NeedsSegment => {
-                    self.with_reserve(draft, || self.stall(|| self.prepare_segment(frame_len)))?;
+                    self.for_the_draft(draft, || self.stall(|| self.prepare_segment(frame_len)))?;
                 }
+                Attempt::NeedsReserve { log_bytes } => self.stall(|| self.cover_log(log_bytes))?,
                 Attempt::NeedsStreams { names, cleared } => self.learn_streams(names, cleared)?,
             }
         };
@@ -211,6 +221,10 @@ impl Engine {
             return Ok(Attempt::NeedsRoom);
         }
         if !append.appender.has_room(frame_len) {
+            let log_bytes = self.log_ahead(append, frame_len);
+            if draft.adds && self.supply.ready(frame_len) && !self.reserve_covers(log_bytes) {
+                return Ok(Attempt::NeedsReserve { log_bytes });
+            }
             match self.supply.take(frame_len) {
                 Some(segment) => append.appender.switch_to(segment),
                 None => return Ok(Attempt::NeedsSegment),
@@ -434,11 +448,11 @@ impl Engine {
         outcome
     }
 
-    /// What only deletes may use the reserve.
-    fn with_reserve(&self, draft: &Draft, work: impl Fn() -> Result<()>) -> Result<()> {
-        match work() {
-            Err(Error::NoSpace { .. }) if !draft.adds && self.spend_reserve() => work(),
-            outcome => outcome,
+    /// Only what deletes may use the reserve.
+    fn for_the_draft(&self, draft: &Draft, work: impl Fn() -> Result<()>) -> Result<()> {
+        match draft.adds {
+            true => work(),
+            false => self.with_reserve(work),
         }
     }
 
@@ -474,6 +488,21 @@ impl Engine {
     /// Two memtables at most, so half of the budget goes to them.
     fn memtable_limit(&self) -> u64 {
         (self.options.memory_bytes / 4).max(64 << 10)
+    }
+
+    /// How much log there may be without a checkpoint by the time that the segment which is ready is full.
+    pub(super) fn log_ahead(&self, append: &Append, frame_len: u64) -> u64 {
+        let frozen = append.frozen.as_ref().map(|frozen| &frozen.generation);
+        let now: u64 = std::iter::once(&append.generation)
+            .chain(frozen)
+            .map(|generation| generation.log_bytes.load(Ordering::Relaxed))
+            .sum();
+        let most = self
+            .log_limit()
+            .saturating_mul(2)
+            .max(now.saturating_add(frame_len));
+        now.saturating_add(self.supply.ready_bytes().max(frame_len))
+            .min(most)
     }
 
     /// What recovery may have to replay, per generation.

@@ -136,6 +136,7 @@ impl Engine {
                 replay_seq: current.checkpoint_seq.saturating_add(1),
                 replay_from: current.log,
                 last_seq,
+                undone_epoch: self.undone_epoch.load(Ordering::Relaxed),
             }
         };
         TailReader::open(

@@ -233,6 +233,8 @@ pub(crate) struct Engine {
     /// What merges took away from the counts since the store was opened; never positive.
     dropped: Mutex<Counts>,
     recovery: Mutex<Recovery>,
+    /// See `Recovered`. An opening that writes wipes them out before its first frame.
+    undone_epoch: AtomicU64,
     /// Commits above the proven one were replayed and may be in the page cache only, even after a sync that
     /// succeeds; a checkpoint puts them into new files and clears this.
     unproven: AtomicBool,

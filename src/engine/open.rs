@@ -223,6 +223,7 @@ impl Engine {
             dead_early: Mutex::new(HashMap::new()),
             dropped: Mutex::new(Counts::default()),
             recovery: Mutex::new(recovered.recovery),
+            undone_epoch: AtomicU64::new(recovered.undone_epoch),
             unproven: AtomicBool::new(recovered.recovery.last_seq > recovered.recovery.proven_seq),
             unproven_large: Mutex::new(recovered.unproven_large),
             begun: AtomicBool::new(false),
@@ -253,7 +254,15 @@ impl Engine {
         if is_made(Defect::EpochNotBumped) {
             next.epoch = manifest.current().epoch;
         }
-        if let Err(error) = manifest.replace(next) {
+        self.find_reserve().inspect_err(|error| self.poison(error))?;
+        let mut replaced = manifest.replace(next.clone());
+        if matches!(replaced, Err(Error::NoSpace { .. })) {
+            // What is in the way may be what jobs that a crash cut off have left.
+            let generation = manifest.current().generation;
+            self.clear_leftovers(manifest.current(), generation)?;
+            replaced = manifest.replace(next);
+        }
+        if let Err(error) = replaced {
             if !matches!(error, Error::NoSpace { .. }) {
                 self.poison(&error);
             }
@@ -266,11 +275,15 @@ impl Engine {
             log::cut_off(&self.vfs, &self.log_directory(), &position, next_seq)
                 .inspect_err(|error| self.poison(error))?;
         }
-        self.find_reserve().inspect_err(|error| self.poison(error))?;
         let generation = manifest.current().generation;
         self.clear_leftovers(manifest.current(), generation)?;
         self.begun.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// As `begin`, for what gives space back: a full disk is met with the reserve.
+    pub(super) fn begin_upkeep(&self) -> Result<()> {
+        self.with_reserve(|| self.begin())
     }
 
     /// Files that no manifest names and no replay used: of jobs that a crash cut off, of segments already released.
@@ -294,8 +307,9 @@ impl Engine {
             for entry in self.vfs.list(&path)? {
                 let known = entry.name.to_str().is_none_or(&mut *keep);
                 if !known && entry.kind == EntryKind::File {
-                    self.readers
-                        .retire(generation, Retired::File(path.join(&entry.name)));
+                    let path = path.join(&entry.name);
+                    self.readers.forget(&path);
+                    self.readers.retire(generation, Retired::File(path));
                 }
             }
             Ok(())
@@ -347,7 +361,7 @@ impl Engine {
         if !self.is_closed() && !self.options.read_only && self.recovery().verdict != Verdict::Clean {
             // What was replayed is checkpointed too. Where that can't be begun, the log simply stays as it is, which
             // is as good for what is known to be durable.
-            begun = self.begin();
+            begun = self.begin_upkeep();
             if !self.unproven.load(Ordering::Acquire) {
                 begun = Ok(());
             }
@@ -403,7 +417,13 @@ impl Engine {
     /// Nothing is in the log that recovery needs: the next opening starts a new segment.
     fn release_log(&self) -> Result<()> {
         if self.options.log_retention_bytes > 0 {
-            return self.edit_manifest(|_| {}).map(|_| ());
+            // What a crash left behind the newest commit stays in the file, and is no torn tail of this history.
+            let position = LogPosition {
+                segment: self.supply.next_number(),
+                offset: 0,
+                previous_crc: lock(&self.append).appender.position().previous_crc,
+            };
+            return self.edit_manifest(|manifest| manifest.log = position).map(|_| ());
         }
         let (position, segments) = {
             let mut append = lock(&self.append);
@@ -463,6 +483,7 @@ impl Engine {
         }
         *slot = manifest;
         *lock(&self.recovery) = recovered.recovery;
+        self.undone_epoch.store(recovered.undone_epoch, Ordering::Relaxed);
         self.state.store(Arc::new(recovered.state));
         self.published.store(seq, Ordering::SeqCst);
         self.group.advance(recovered.recovery.proven_seq);

@@ -50,6 +50,8 @@ pub(super) struct Recovered {
     pub(super) small_offset: u64,
     pub(super) active_large: Option<(Arc<Chunk>, u64)>,
     pub(super) unproven_large: Vec<BlockAddress>,
+    /// Whole frames up to this epoch were left out, since a large block that one of them names is not whole; 0: none.
+    pub(super) undone_epoch: u64,
     pub(super) counts: Counts,
 }
 
@@ -149,6 +151,7 @@ pub(super) fn recover(sources: &Sources<'_>, start_us: u64) -> Result<Recovered>
         small_offset: replayed.small_offset,
         active_large,
         unproven_large,
+        undone_epoch: if cut_short { sources.manifest.epoch } else { 0 },
         counts: replayed.tally.counts,
     })
 }

@@ -6,7 +6,7 @@
 //! anything are refused until the reserve could be allocated anew.
 
 use crate::vfs::sync::{
-    atomic::{AtomicBool, AtomicU64},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize},
     Mutex,
 };
 use std::sync::{atomic::Ordering, Arc};
@@ -30,8 +30,25 @@ const STEP_BYTES: u64 = 64 << 10;
 pub(super) struct Reserve {
     file: Mutex<Option<Arc<dyn File>>>,
     bytes: AtomicU64,
+    /// Bytes of log whose checkpoint it is large enough for.
+    covered_log: AtomicU64,
+    /// Bytes of log that the last checkpoint wrote: so much is likely to come again.
+    usual_log: AtomicU64,
     /// It was given up, and additions wait until it is there again.
     spent: AtomicBool,
+    /// Commits that write with what it was given up for: it isn't to be had back under their hands.
+    users: AtomicUsize,
+    /// The same for a job of upkeep, which begins anew once it was given up.
+    job_waits: AtomicBool,
+}
+
+/// While a commit uses the reserve.
+struct Use<'a>(&'a AtomicUsize);
+
+impl Drop for Use<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Engine {
@@ -51,20 +68,76 @@ impl Engine {
 
     /// Refuses a commit that adds something while the reserve is spent and can't be had back.
     pub(super) fn check_reserve(&self) -> Result<()> {
-        if self.reserve.spent.load(Ordering::Relaxed) {
-            self.fill_reserve()?;
+        if !self.reserve.spent.load(Ordering::Relaxed) {
+            return Ok(());
         }
-        Ok(())
+        if self.reserve.job_waits.load(Ordering::Relaxed) && !self.options.background {
+            self.stall(|| {
+                while self.upkeep_step()? {}
+                Ok(())
+            })?;
+        }
+        self.fill_reserve(0)
     }
 
-    /// Gives the reserve up for what has to be written now; false if there is none.
+    /// Does what only gives space back: where the disk is full, once more with the reserve.
+    pub(super) fn with_reserve(&self, work: impl Fn() -> Result<()>) -> Result<()> {
+        match work() {
+            Err(error @ Error::NoSpace { .. }) => {
+                self.reserve.users.fetch_add(1, Ordering::Relaxed);
+                let _use = Use(&self.reserve.users);
+                match self.spend_reserve() {
+                    true => work(),
+                    false => Err(error),
+                }
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// A job failed on a full disk; true if it may begin anew, with the reserve.
+    pub(super) fn spend_reserve_for_a_job(&self) -> bool {
+        let spent = self.spend_reserve();
+        self.reserve.job_waits.store(spent, Ordering::Relaxed);
+        spent
+    }
+
+    /// No job needs it any more.
+    pub(super) fn end_of_jobs(&self) {
+        self.reserve.job_waits.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether `log_bytes` could be checkpointed should the disk be full by then. No more may be added otherwise, or
+    /// what is in the log would take room that only a checkpoint of it gives back.
+    pub(super) fn reserve_covers(&self, log_bytes: u64) -> bool {
+        log_bytes <= self.reserve.covered_log.load(Ordering::Relaxed)
+    }
+
+    /// Makes the reserve large enough for so much log.
+    pub(super) fn cover_log(&self, log_bytes: u64) -> Result<()> {
+        if self.reserve_covers(log_bytes) {
+            return Ok(());
+        }
+        self.fill_reserve(log_bytes)
+    }
+
+    /// A checkpoint wrote so much of the log.
+    pub(super) fn note_checkpointed(&self, log_bytes: u64) {
+        self.reserve.usual_log.store(log_bytes, Ordering::Relaxed);
+    }
+
+    /// Gives the reserve up for what has to be written now, and log that was prepared ahead; false if there is neither.
     pub(super) fn spend_reserve(&self) -> bool {
+        let economised = self.supply.economise().unwrap_or(false);
         let file = lock(&self.reserve.file);
-        let Some(file) = file.as_ref() else { return false };
+        let Some(file) = file.as_ref() else {
+            return economised;
+        };
         if self.reserve.bytes.load(Ordering::Relaxed) == 0 || file.set_len(0).is_err() {
-            return false;
+            return economised;
         }
         self.reserve.bytes.store(0, Ordering::Relaxed);
+        self.reserve.covered_log.store(0, Ordering::Relaxed);
         self.reserve.spent.store(true, Ordering::Relaxed);
         true
     }
@@ -72,7 +145,7 @@ impl Engine {
     /// The disk is too full for the reserve to be had back.
     pub(super) fn reserve_missing(&self) -> Option<Error> {
         if self.reserve.spent.load(Ordering::Relaxed) {
-            self.fill_reserve().err()
+            self.fill_reserve(0).err()
         } else {
             None
         }
@@ -80,22 +153,30 @@ impl Engine {
 
     /// Upkeep's share: whatever hinders it, the store can do without.
     pub(super) fn tend_reserve(&self) {
-        let _ = self.fill_reserve();
+        let _ = self.fill_reserve(self.reserve.usual_log.load(Ordering::Relaxed));
     }
 
-    /// Brings the reserve to the size that is wanted now, or nearly.
-    fn fill_reserve(&self) -> Result<()> {
-        let wanted = self.reserve_wanted();
-        let held = self.reserve.bytes.load(Ordering::Relaxed);
+    /// Brings the reserve to the size that is wanted now, or nearly; with at least so much log.
+    fn fill_reserve(&self, log_bytes: u64) -> Result<()> {
+        let mut slot = lock(&self.reserve.file);
+        let full = |os_code| Error::NoSpace {
+            what: "the disk is full; delete something, or free space elsewhere".into(),
+            file: None,
+            os_code,
+        };
+        if self.reserve.users.load(Ordering::Relaxed) > 0 || self.reserve.job_waits.load(Ordering::Relaxed) {
+            return Err(full(0));
+        }
+        let log_bytes = log_bytes.max(self.log_without_checkpoint());
+        let wanted = self.reserve_wanted(log_bytes);
+        let mut held = self.reserve.bytes.load(Ordering::Relaxed);
         let roomy = (wanted + wanted / 8).next_multiple_of(STEP_BYTES);
         if held < wanted || held > 2 * roomy {
-            let mut slot = lock(&self.reserve.file);
             let file = match slot.as_ref() {
                 Some(file) => Arc::clone(file),
                 None => {
-                    let file = self
-                        .vfs
-                        .open(&self.root.join(RESERVE_NAME), OpenMode::CreateNew)?;
+                    let path = self.root.join(RESERVE_NAME);
+                    let file = self.vfs.open(&path, OpenMode::CreateNew)?;
                     *slot = Some(Arc::clone(&file));
                     file
                 }
@@ -109,23 +190,23 @@ impl Engine {
                 // What was allocated in part is of no use to a later attempt.
                 let _ = file.set_len(held);
                 return Err(match error {
-                    Error::NoSpace { os_code, .. } => Error::NoSpace {
-                        what: "the disk is full; delete something, or free space elsewhere".into(),
-                        file: None,
-                        os_code,
-                    },
+                    Error::NoSpace { os_code, .. } => full(os_code),
                     error => error,
                 });
             }
             self.reserve.bytes.store(roomy, Ordering::Relaxed);
+            held = roomy;
         }
+        let covered = log_bytes.saturating_add(held.saturating_sub(wanted));
+        self.reserve.covered_log.store(covered, Ordering::Relaxed);
         self.reserve.spent.store(false, Ordering::Relaxed);
+        self.supply.relax();
         Ok(())
     }
 
     /// The log that has no checkpoint yet, one part, a segment, and the live blocks of the chunk that would be
     /// rewritten next.
-    fn reserve_wanted(&self) -> u64 {
+    fn reserve_wanted(&self, log: u64) -> u64 {
         let state = self.state.load();
         let index = state.index_bytes();
         let (mut blocks, mut next_chunk) = (0u64, 0u64);
@@ -135,16 +216,20 @@ impl Engine {
                 next_chunk = next_chunk.max(meta.len.saturating_sub(meta.dead_bytes));
             }
         }
-        let log: u64 = state
-            .generations
-            .iter()
-            .map(|generation| generation.log_bytes.load(Ordering::Relaxed))
-            .sum();
         if index.saturating_add(blocks).saturating_add(log) < LEAST_STORE_BYTES {
             return 0;
         }
         log.saturating_add(index.min(PART_BYTES))
             .saturating_add(SEGMENT_BYTES)
             .saturating_add(next_chunk)
+    }
+
+    fn log_without_checkpoint(&self) -> u64 {
+        let state = self.state.load();
+        let bytes = state
+            .generations
+            .iter()
+            .map(|generation| generation.log_bytes.load(Ordering::Relaxed));
+        bytes.sum()
     }
 }

@@ -81,6 +81,7 @@ impl Engine {
         if self.step_merge(&mut upkeep)? || self.step_reclaim(&mut upkeep, None)? {
             return Ok(true);
         }
+        self.end_of_jobs();
         let full = full.or_else(|| self.reserve_missing());
         if full.is_some() && self.step_reclaim(&mut upkeep, Some(&mut self.dead_chunks()))? {
             return Ok(true);
@@ -108,12 +109,15 @@ impl Engine {
 
     /// A segment ready before the current one is full.
     fn prepare_ahead(&self) -> Result<bool> {
-        let wanted = lock(&self.append).appender.half_used();
+        let wanted = lock(&self.append).appender.half_used() && !self.supply.is_scarce();
         if !wanted || self.supply.ready(0) {
             return Ok(false);
         }
         if !self.supply.prepare(0)? {
             self.background.finished_something();
+            let log_bytes = self.log_ahead(&lock(&self.append), 0);
+            // Where that isn't to be had, commits are refused that would need it.
+            let _ = self.cover_log(log_bytes);
         }
         Ok(true)
     }
@@ -223,7 +227,7 @@ impl Engine {
     /// Damage that was read is reported and harms nothing further. Anything else leaves open what is on disk.
     fn upkeep_failed(&self, error: Error) -> Result<bool> {
         match &error {
-            Error::NoSpace { .. } if self.spend_reserve() => return Ok(true),
+            Error::NoSpace { .. } if self.spend_reserve_for_a_job() => return Ok(true),
             Error::NoSpace { .. } | Error::Corrupt { .. } => {}
             _ => self.poison(&error),
         }
@@ -248,7 +252,7 @@ impl Engine {
     /// Everything committed so far goes into runs and chunks; the log before it is released.
     pub(crate) fn checkpoint(&self) -> Result<()> {
         self.check_writable()?;
-        self.begin()?;
+        self.begin_upkeep()?;
         let last_seq = self.last_seq();
         loop {
             self.finish_checkpoint()?;
@@ -265,7 +269,7 @@ impl Engine {
     /// none of its business, so it comes to an end beside any writer.
     pub(crate) fn compact(&self) -> Result<()> {
         self.check_writable()?;
-        self.begin()?;
+        self.begin_upkeep()?;
         self.seal_chunks(|_| true);
         self.checkpoint()?;
         // A merge that is under way covers less than everything.
@@ -287,6 +291,7 @@ impl Engine {
             .map(|chunk| chunk.number())
             .collect();
         while self.compact_step(|engine, upkeep| engine.step_reclaim(upkeep, Some(&mut chunks)))? {}
+        self.end_of_jobs();
         self.tend_reserve();
         self.readers.release(&self.supply)
     }
@@ -315,7 +320,7 @@ impl Engine {
     /// Upkeep for about `budget_us`; whether work is left.
     pub(crate) fn maintain(&self, budget_us: u64) -> Result<bool> {
         self.check_writable()?;
-        self.begin()?;
+        self.begin_upkeep()?;
         let start = self.vfs.now_us();
         loop {
             self.check_not_closing()?;

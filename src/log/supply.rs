@@ -54,6 +54,8 @@ struct Shelf {
     spares: Vec<Segment>,
     next_size: u64,
     last_taken: Weak<Segment>,
+    /// The disk is full: segments are as small as will do, and none is kept for later.
+    scarce: bool,
 }
 
 /// A segment on its way.
@@ -94,6 +96,7 @@ impl Supply {
                 spares: Vec::new(),
                 next_size: FIRST_SEGMENT_BYTES.min(max_segment),
                 last_taken: Weak::new(),
+                scarce: false,
             }),
             work: Mutex::new(None),
         }
@@ -126,7 +129,7 @@ impl Supply {
             Ok(Stage::Ready { segment }) => {
                 let mut shelf = lock(&self.shelf);
                 shelf.ready = Some(Arc::new(segment));
-                if size <= self.max_segment {
+                if size <= self.max_segment && !shelf.scarce {
                     shelf.next_size = size.saturating_mul(2).min(self.max_segment);
                 }
                 Ok(false)
@@ -167,7 +170,10 @@ impl Supply {
     fn start(&self, need: u64) -> Result<Work> {
         let (size, spare) = {
             let mut shelf = lock(&self.shelf);
-            let mut size = shelf.next_size;
+            let mut size = match shelf.scarce {
+                true => FIRST_SEGMENT_BYTES.min(self.max_segment),
+                false => shelf.next_size,
+            };
             while size < need && size < self.max_segment {
                 size = size.saturating_mul(2).min(self.max_segment);
             }
@@ -262,6 +268,11 @@ impl Supply {
             .is_some_and(|ready| ready.size() >= with_mark(min_len))
     }
 
+    /// Size of the segment that is ready; 0: none is.
+    pub(crate) fn ready_bytes(&self) -> u64 {
+        lock(&self.shelf).ready.as_ref().map_or(0, |ready| ready.size())
+    }
+
     /// The ready segment, if a frame of `min_len` bytes fits into it.
     pub(crate) fn take(&self, min_len: u64) -> Option<Arc<Segment>> {
         let mut shelf = lock(&self.shelf);
@@ -276,8 +287,8 @@ impl Supply {
         let number = segment.number();
         if let Ok(segment) = Arc::try_unwrap(segment) {
             let mut shelf = lock(&self.shelf);
-            if segment.is_reusable() && segment.size() == shelf.next_size && shelf.spares.len() < MOST_SPARES
-            {
+            let wanted = !shelf.scarce && segment.size() == shelf.next_size;
+            if wanted && segment.is_reusable() && shelf.spares.len() < MOST_SPARES {
                 shelf.spares.push(segment);
                 return Ok(());
             }
@@ -285,7 +296,36 @@ impl Supply {
         self.unlink(number)
     }
 
-    /// Removes every file that is ready, spare or under way: for closing.
+    /// The disk is full: what was prepared ahead goes, for what gives space back needs it more; true if that was
+    /// anything. Until `relax`, a segment is as large as what asks for it.
+    pub(crate) fn economise(&self) -> Result<bool> {
+        {
+            let mut shelf = lock(&self.shelf);
+            let known = std::mem::replace(&mut shelf.scarce, true);
+            if known && shelf.spares.is_empty() {
+                return Ok(false);
+            }
+        }
+        let before = self.kept();
+        self.discard()?;
+        Ok(before)
+    }
+
+    pub(crate) fn relax(&self) {
+        lock(&self.shelf).scarce = false;
+    }
+
+    pub(crate) fn is_scarce(&self) -> bool {
+        lock(&self.shelf).scarce
+    }
+
+    fn kept(&self) -> bool {
+        let under_way = lock(&self.work).is_some();
+        let shelf = lock(&self.shelf);
+        under_way || shelf.ready.is_some() || !shelf.spares.is_empty()
+    }
+
+    /// Removes every file that is ready, spare or under way: for closing, and on a full disk.
     pub(crate) fn discard(&self) -> Result<()> {
         let mut outcome = Ok(());
         if let Some(work) = lock(&self.work).take() {

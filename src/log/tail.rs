@@ -79,6 +79,8 @@ pub(crate) struct TailStart {
     pub(crate) replay_from: LogPosition,
     /// Newest commit.
     pub(crate) last_seq: u64,
+    /// Whole frames above it, of epochs up to this one, are no commits: recovery left them out. 0: there are none.
+    pub(crate) undone_epoch: u64,
 }
 
 /// Where in the log a reader stands.
@@ -107,6 +109,8 @@ pub(crate) struct TailReader {
     wanted: u64,
     /// What the frame before `wanted` must have as its epoch, unless 0.
     wanted_epoch: u64,
+    /// What recovery left out: above this seq, up to this epoch.
+    undone: (u64, u64),
     /// Something says that the commits up to this one were durable, so they must be somewhere.
     proven_seq: u64,
     /// Segments behind the place as the last survey found them. Where one goes on with the chain, it counts and not
@@ -149,6 +153,7 @@ impl TailReader {
             previous: None,
             wanted: seq,
             wanted_epoch: epoch,
+            undone: (start.last_seq, start.undone_epoch),
             proven_seq: live
                 .iter()
                 .map(|first| first.header.durable_seq)
@@ -385,7 +390,9 @@ impl TailReader {
     }
 
     fn goes_on_with(&self, header: &FrameHeader) -> bool {
+        let (undone_above, undone_epoch) = self.undone;
         header.seq == self.expected
+            && (header.seq <= undone_above || header.epoch > undone_epoch)
             && self
                 .previous
                 .is_none_or(|(crc, epoch)| header.previous_crc == crc && header.epoch >= epoch)

@@ -275,5 +275,6 @@ fn tail_start(first_segment: u64) -> TailStart {
         replay_seq: u64::MAX,
         replay_from: LogPosition::default(),
         last_seq: u64::MAX,
+        undone_epoch: 0,
     }
 }
