@@ -334,7 +334,9 @@ impl Engine {
             .fetch_add(appended.frame_len, Ordering::Relaxed);
         self.published.store(seq, Ordering::SeqCst);
         drop(armed);
-        let wake_upkeep = (append.appender.half_used() && !self.supply.ready(0)) || self.much_was_deleted();
+        let half_used = append.appender.half_used();
+        self.log_half_used.store(half_used, Ordering::Relaxed);
+        let wake_upkeep = (half_used && !self.supply.ready(0)) || self.much_was_deleted();
         Ok(Attempt::Done {
             seq,
             assigned,

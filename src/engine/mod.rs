@@ -209,6 +209,8 @@ pub(crate) struct Engine {
     uuid: [u8; 16],
     chunk_bytes: u64,
     state: ArcSwap<State>,
+    /// What the appender says of its segment, for upkeep to see without the append lock.
+    log_half_used: AtomicBool,
     /// Newest commit that is whole in the log and in the memtable, as is every one before it.
     published: AtomicU64,
     append: Mutex<Append>,

@@ -204,6 +204,7 @@ impl Engine {
             root: root.to_path_buf(),
             uuid: current.uuid,
             chunk_bytes: current.chunk_bytes,
+            log_half_used: AtomicBool::new(true),
             published: AtomicU64::new(recovered.recovery.last_seq),
             append: Mutex::new(append),
             supply,

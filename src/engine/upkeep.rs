@@ -109,7 +109,7 @@ impl Engine {
 
     /// A segment ready before the current one is full.
     fn prepare_ahead(&self) -> Result<bool> {
-        let wanted = lock(&self.append).appender.half_used() && !self.supply.is_scarce();
+        let wanted = self.log_half_used.load(Ordering::Relaxed) && !self.supply.is_scarce();
         if !wanted || self.supply.ready(0) {
             return Ok(false);
         }
@@ -142,7 +142,8 @@ impl Engine {
     }
 
     fn step_checkpoint(&self, upkeep: &mut Upkeep) -> Result<bool> {
-        if upkeep.checkpoint.is_none() {
+        // Looked at first without the append lock, which commits are busy with.
+        if upkeep.checkpoint.is_none() && self.state.load().generations.len() > 1 {
             let frozen = lock(&self.append).frozen.clone();
             upkeep.checkpoint = frozen.map(Checkpoint::new);
         }
