@@ -165,6 +165,7 @@ impl Engine {
                 self.uuid,
                 first_segment,
                 seq,
+                seq <= self.last_seq(),
             )
             .unwrap_or(error),
             Ok(_) => error,

@@ -16,17 +16,18 @@ use crate::{
 };
 
 /// The damage that hides commit `seq`, which the log is known to have: in the frame itself, or at the first place behind
-/// whole headers from which it can't be reached. `None` where nothing does: the frame is whole, and was not given out
-/// for want of the one before it, which tells the epoch.
+/// whole headers from which it can't be reached. `None` where nothing does, if recovery reached it (`recovered`): the
+/// frame is whole, and was not given out for want of the one before it, which tells the epoch.
 pub(crate) fn damage_that_hides(
     vfs: &dyn Vfs,
     directory: &Path,
     uuid: [u8; 16],
     first_segment: u64,
     seq: u64,
+    recovered: bool,
 ) -> Option<Error> {
     let (segment, offset) =
-        find(vfs, directory, uuid, first_segment, seq).unwrap_or(Some((first_segment, 0)))?;
+        find(vfs, directory, uuid, first_segment, seq, recovered).unwrap_or(Some((first_segment, 0)))?;
     Some(Error::Corrupt {
         file: segment_display_name(segment),
         offset,
@@ -36,13 +37,14 @@ pub(crate) fn damage_that_hides(
     })
 }
 
-/// `None`: the frame is whole.
+/// `None`: recovery reached the frame, and it is whole.
 fn find(
     vfs: &dyn Vfs,
     directory: &Path,
     uuid: [u8; 16],
     first_segment: u64,
     seq: u64,
+    recovered: bool,
 ) -> Result<Option<(u64, u64)>> {
     let mut scratch = Vec::new();
     let mut suspect = None;
@@ -70,7 +72,7 @@ fn find(
                 // Somewhere before this place.
                 std::cmp::Ordering::Greater => return Ok(Some(suspect.unwrap_or(last))),
                 std::cmp::Ordering::Equal => {
-                    let whole = frame_behind(&region, offset, &checked, &mut scratch).is_some();
+                    let whole = recovered && frame_behind(&region, offset, &checked, &mut scratch).is_some();
                     return Ok((!whole).then_some((number, offset)));
                 }
                 std::cmp::Ordering::Less => {}
