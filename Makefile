@@ -5,6 +5,8 @@
 #   make test       everything that must pass; scripts/require.sh says what it needs
 #   make soak       crash tests with real kills, KILLS=2000 of them
 #   make sim        crash tests on the simulated disk, ROUNDS=50000 of them
+#   make powercut   power cuts of real file systems, IMAGES=200 each; as root, else skipped
+#   make full-disk  CYCLES=10000 at the edge of full disks; image files as root
 #   make valgrind   the C contract tests under valgrind
 #   make asan       the C contract tests and the library with AddressSanitizer
 #   make header     writes include/sarsen.h anew from src/ffi
@@ -19,6 +21,8 @@ STEP := scripts/step.sh $(STEPS)
 JOBS ?= 2
 KILLS ?= 2000
 ROUNDS ?= 50000
+IMAGES ?= 200
+CYCLES ?= 10000
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -39,7 +43,7 @@ DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
 
 # A step uses all the cores it may; two at once would only disturb each other.
 .NOTPARALLEL:
-.PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim valgrind asan header \
+.PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim powercut full-disk valgrind asan header \
 	clean FORCE
 .DELETE_ON_ERROR:
 
@@ -123,6 +127,16 @@ soak: require
 
 sim:
 	SARSEN_SIM_CRASHES=$(ROUNDS) cargo test --locked --features simulation --test crash -- --nocapture
+
+powercut:
+	cmake -S . -B $(BUILD)/cmake -DCMAKE_BUILD_TYPE=Release
+	cmake --build $(BUILD)/cmake --parallel $(JOBS) --target sarsen_powercut powercut_fault
+	c_tests/powercut/powercut.sh $(BUILD)/cmake $(IMAGES)
+
+full-disk:
+	cmake -S . -B $(BUILD)/cmake -DCMAKE_BUILD_TYPE=Release
+	cmake --build $(BUILD)/cmake --parallel $(JOBS) --target test_full_disk
+	c_tests/full_disk.sh $(BUILD)/cmake $(CYCLES)
 
 valgrind: require
 	@$(STEP) valgrind scripts/run_valgrind.sh $(BUILD)/valgrind $(JOBS)

@@ -220,6 +220,13 @@ impl Appender {
             .is_none_or(|segment| self.position.offset >= segment.size() / 2)
     }
 
+    /// Whether the current segment takes more space than one has to.
+    pub(crate) fn is_large(&self) -> bool {
+        self.current
+            .as_ref()
+            .is_some_and(|segment| segment.size() > super::supply::FIRST_SEGMENT_BYTES)
+    }
+
     /// All that are still held, oldest first.
     pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
         self.segments.clone()

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Of the first segment of an opening.
-const FIRST_SEGMENT_BYTES: u64 = 16 << 10;
+pub(super) const FIRST_SEGMENT_BYTES: u64 = 16 << 10;
 const STEP_BYTES: u64 = 256 << 10;
 /// Up to this size a segment is written in the smallest pieces.
 const SMALL_SEGMENT_BYTES: u64 = 1 << 20;
