@@ -284,7 +284,7 @@ static void upkeep(const session *in)
     for (int step = 0; more && step < 10000; step++) {
         CHECK_IN(STATUS_BIT(SARSEN_OK) | STATUS_BIT(SARSEN_NO_SPACE),
                  sarsen_store_maintain(in->store, 10000, &more, ERR));
-        if (check_last.status == SARSEN_NO_SPACE) { if (getenv("DBG")) fprintf(stderr, "upkeep: %s\n", check_last.message); return; }
+        if (check_last.status == SARSEN_NO_SPACE) return;
     }
 }
 

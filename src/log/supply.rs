@@ -203,10 +203,11 @@ impl Supply {
                     segment: spare.reborn(number),
                 }
             }
-            None => Stage::Zeros {
-                file: self.vfs.open(&path, OpenMode::CreateNew)?,
-                written: 0,
-            },
+            None => {
+                let file = self.vfs.open(&path, OpenMode::CreateNew)?;
+                file.keep_in_place();
+                Stage::Zeros { file, written: 0 }
+            }
         };
         Ok(Work { number, size, stage })
     }
