@@ -514,10 +514,20 @@ impl Engine {
 
     /// Closes the generation being written and starts another; false if one is closed already, or nothing is in it.
     pub(super) fn freeze(&self) -> bool {
+        if self.supply.is_scarce() {
+            // For the segment to go with the checkpoint, however large it is, another one has to be in use by then.
+            // Where not even a small one is to be had, it stays.
+            while !self.supply.ready(0) && self.supply.prepare(0).unwrap_or(false) {}
+        }
         let mut guard = lock(&self.append);
         let append = &mut *guard;
         if append.frozen.is_some() || append.generation.is_empty() {
             return false;
+        }
+        if self.supply.is_scarce() {
+            if let Some(segment) = self.supply.take(0) {
+                append.appender.switch_to(segment);
+            }
         }
         let next = Generation::new();
         append.frozen = Some(Frozen {

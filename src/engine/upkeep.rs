@@ -83,6 +83,9 @@ impl Engine {
         }
         self.end_of_jobs();
         let full = full.or_else(|| self.reserve_missing());
+        if full.is_some() && lock(&self.append).appender.is_large() && self.freeze() {
+            return Ok(true);
+        }
         if full.is_some() && self.step_reclaim(&mut upkeep, Some(&mut self.dead_chunks()))? {
             return Ok(true);
         }

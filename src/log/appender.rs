@@ -123,7 +123,7 @@ impl Appender {
         let (head, crc) = header.encode(&seed, parts.assigned);
         let offset = self.position.offset;
         if let Err(error) = self.put(&segment, offset, frame_len, &head, parts, written) {
-            self.wipe(&segment, offset);
+            self.wipe(&segment, offset, &head);
             return Err(error);
         }
         self.position.offset = offset.saturating_add(frame_len);
@@ -181,8 +181,13 @@ impl Appender {
     }
 
     /// A frame that failed half-way may have become whole on its own account: it must not be found after a crash,
-    /// least of all beside the one that takes its seq next.
-    fn wipe(&mut self, segment: &Segment, offset: u64) {
+    /// least of all beside the one that takes its seq next. Where its header isn't there, it is none; wiping that out
+    /// may fail for the same reason, and would break the log for nothing: a full disk that copies on write.
+    fn wipe(&mut self, segment: &Segment, offset: u64, head: &[u8; HEADER_BYTES]) {
+        let there = segment.region().bytes(offset, to_u64(HEADER_BYTES));
+        if there.is_some_and(|there| there != head) {
+            return;
+        }
         if let Err(error) = write(segment, offset, &[0; HEADER_BYTES], segment.map().is_none()) {
             // Whatever is written next, a later opening may find half a frame in its place.
             self.broken = Some(Error::Poisoned {
@@ -218,6 +223,13 @@ impl Appender {
         self.current
             .as_ref()
             .is_none_or(|segment| self.position.offset >= segment.size() / 2)
+    }
+
+    /// Whether the current segment takes more space than one has to.
+    pub(crate) fn is_large(&self) -> bool {
+        self.current
+            .as_ref()
+            .is_some_and(|segment| segment.size() > super::supply::FIRST_SEGMENT_BYTES)
     }
 
     /// All that are still held, oldest first.

@@ -24,7 +24,6 @@ use crate::{
     vfs::{is_made, lock, Defect, File, OpenMode, Vfs},
 };
 
-/// Of the first segment of an opening.
 /// Of the first segment of an opening; none is shorter.
 pub(super) const FIRST_SEGMENT_BYTES: u64 = 16 << 10;
 const STEP_BYTES: u64 = 256 << 10;
@@ -202,10 +201,11 @@ impl Supply {
                     segment: spare.reborn(number),
                 }
             }
-            None => Stage::Zeros {
-                file: self.vfs.open(&path, OpenMode::CreateNew)?,
-                written: 0,
-            },
+            None => {
+                let file = self.vfs.open(&path, OpenMode::CreateNew)?;
+                file.keep_in_place();
+                Stage::Zeros { file, written: 0 }
+            }
         };
         Ok(Work { number, size, stage })
     }

@@ -316,6 +316,19 @@ pub(super) fn allocate(_file: &File, offset: u64, len: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Has the file system not copy this empty file on write (btrfs).
+#[cfg(target_os = "linux")]
+pub(super) fn keep_in_place(file: &File) -> io::Result<()> {
+    const FS_NOCOW_FL: libc::c_int = 0x0080_0000;
+    let mut flags: libc::c_int = 0;
+    // SAFETY: the descriptor is open; both calls take the address of an int, whatever their numbers say of a long.
+    unsafe {
+        checked(libc::ioctl(file.as_raw_fd(), libc::FS_IOC_GETFLAGS, &mut flags))?;
+        flags |= FS_NOCOW_FL;
+        checked(libc::ioctl(file.as_raw_fd(), libc::FS_IOC_SETFLAGS, &flags))
+    }
+}
+
 /// What `statfs` calls the kind of file system that `file` is on.
 #[cfg(target_os = "linux")]
 pub(super) fn file_system_magic(file: &File) -> io::Result<u64> {

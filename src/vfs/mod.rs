@@ -154,6 +154,9 @@ pub(crate) trait File: Send + Sync + Debug {
     fn set_len(&self, len: u64) -> Result<()>;
     /// Allocates disk blocks for `len` bytes from `offset` on and extends the file (fallocate), contents zero.
     fn allocate(&self, offset: u64, len: u64) -> Result<()>;
+    /// A wish, on an empty file: what is written again goes to the place it has. Else a file system that copies on write
+    /// needs new space for it, and refuses when the disk is full.
+    fn keep_in_place(&self) {}
     /// `fdatasync`: contents and length. EINTR is a failure.
     fn sync(&self) -> Result<()>;
     /// Maps `[0, len)` for reading. `len` may exceed the file; bytes beyond its end must not be touched until it

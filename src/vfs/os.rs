@@ -255,6 +255,15 @@ impl File for OsFile {
         result.map_err(|error| self.failed("cannot allocate disk space for the file", &error))
     }
 
+    #[cfg(target_os = "linux")]
+    fn keep_in_place(&self) {
+        const BTRFS: u64 = 0x9123_683e;
+        if map::file_system_magic(&self.file).is_ok_and(|magic| magic == BTRFS) {
+            // Without it a full disk shows at more places, each time as an ordinary error.
+            let _ = map::keep_in_place(&self.file);
+        }
+    }
+
     fn sync(&self) -> Result<()> {
         map::sync_data(&self.file).map_err(|error| sync_error("cannot sync the file", &self.name, &error))
     }
