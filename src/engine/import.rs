@@ -17,6 +17,7 @@ use serde::Deserialize;
 use super::{
     draft::{Data, Draft},
     lock,
+    manifest_file::ManifestFile,
     merge::runs_of,
     state::State,
     Engine, Options, Survive,
@@ -133,38 +134,35 @@ impl Engine {
 
     /// Moves the staged files over and switches the manifest.
     fn adopt(&self, staging: &Path) -> Result<()> {
-        let staged = super::manifest_file::ManifestFile::read(&self.vfs, staging)?
+        let staged = ManifestFile::read(&self.vfs, staging)?
             .ok_or_else(|| Error::internal("the staged store has no manifest"))?;
         let staged: &Manifest = staged.current();
         let mut manifest = lock(&self.manifest);
         let mut append = lock(&self.append);
         self.check_empty()?;
 
-        // Should this fail half-way, nothing new takes the names that were given by then.
+        // The numbers are the store's before its files get them: should this fail half-way, nothing new takes them, and
+        // the files that stay are not mistaken for those of a newer manifest.
         self.next_chunk.fetch_max(staged.next_chunk, Ordering::Relaxed);
         self.next_file.fetch_max(staged.next_file, Ordering::Relaxed);
+        let mut next = manifest.current().clone();
+        next.next_chunk = staged.next_chunk.max(next.next_chunk);
+        next.next_file = staged.next_file.max(next.next_file);
+        self.put_in_force(&mut manifest, next.clone())?;
         if !is_made(Defect::ImportManifestFirst) {
             self.take_files(staging, staged)?;
         }
 
-        let mut next = manifest.current().clone();
         next.checkpoint_seq = staged.checkpoint_seq;
         next.durable_seq = staged.checkpoint_seq;
         next.first_log_seq = staged.checkpoint_seq.saturating_add(1);
-        next.next_chunk = staged.next_chunk.max(next.next_chunk);
-        next.next_file = staged.next_file.max(next.next_file);
         next.next_stream_id = staged.next_stream_id;
         next.small_chunk = staged.small_chunk;
         next.small_offset = staged.small_offset;
         next.counts = staged.counts;
         next.chunks.clone_from(&staged.chunks);
         next.runs.clone_from(&staged.runs);
-        if let Err(error) = manifest.replace(next) {
-            if !matches!(error, Error::NoSpace { .. }) {
-                self.poison(&error);
-            }
-            return Err(error);
-        }
+        self.put_in_force(&mut manifest, next)?;
         if is_made(Defect::ImportManifestFirst) {
             self.take_files(staging, staged)?;
         }
@@ -196,6 +194,16 @@ impl Engine {
         self.group.advance(current.checkpoint_seq);
         Ok(())
     }
+
+    /// After a failure other than a full disk nobody knows which manifest is in force.
+    fn put_in_force(&self, manifest: &mut ManifestFile, next: Manifest) -> Result<()> {
+        manifest.replace(next).inspect_err(|error| {
+            if !matches!(error, Error::NoSpace { .. }) {
+                self.poison(error);
+            }
+        })
+    }
+
     /// Moves chunks and parts from the staged store to their places in this one, names synced.
     fn take_files(&self, staging: &Path, staged: &Manifest) -> Result<()> {
         for chunk in &staged.chunks {

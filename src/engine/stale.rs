@@ -1,9 +1,10 @@
 //! Finding out that the manifest is an older copy where the log says nothing: after an orderly close there is none.
 //!
 //! A part of the index with a number above all that the manifest knows is what a crash left of a checkpoint or a merge,
-//! or it belongs to a newer manifest. What a checkpoint takes over is in a segment first, which is on disk with its name
-//! before its first frame, and goes only behind the manifest that names the part. So where such a part holds commits
-//! that nothing else has, and no segment is there that they can have come from, they are missing.
+//! or it belongs to a newer manifest; an import takes the numbers of its parts in the manifest first. What a checkpoint
+//! takes over is in a segment first, which is on disk with its name before its first frame, and goes only behind the
+//! manifest that names the part. So where such a part holds commits that nothing else has, and no segment is there that
+//! they can have come from, they are missing.
 
 use super::recover::Sources;
 use crate::{
@@ -21,11 +22,6 @@ pub(super) struct UnknownPart {
 /// The newest of them. To be called before the log is looked at: a writer may be at work beside this.
 pub(super) fn newest_unknown_part(sources: &Sources<'_>) -> Result<Option<UnknownPart>> {
     if sources.manifest.log.offset > 0 {
-        return Ok(None);
-    }
-    let staging = sources.root.join(super::import::STAGING_NAME);
-    if sources.vfs.entry_kind(&staging)?.is_some() {
-        // A cut off import leaves parts without any log.
         return Ok(None);
     }
     let directory = sources.root.join("index");
