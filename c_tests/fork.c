@@ -394,6 +394,9 @@ static void fork_beside(const sarsen_store *store, handles *h, int children)
     }
 }
 
+#ifdef __SANITIZE_ADDRESS__
+__attribute__((unused))
+#endif
 static void children_forked_while_threads_are_inside_do_not_wait_for_them(void)
 {
     for (int background = 0; background < 2; background++) {
@@ -477,7 +480,9 @@ static const check_case cases[] = {
     CASE(a_child_neither_unlocks_nor_writes),
     CASE(a_child_that_lives_on_holds_no_lock),
     CASE(a_child_may_open_stores_of_its_own),
+#ifndef __SANITIZE_ADDRESS__ /* its allocator's own locks stay held in a child forked while other threads allocate */
     CASE(children_forked_while_threads_are_inside_do_not_wait_for_them),
+#endif
     CASE(a_child_forked_in_a_callback_is_forked_too),
     CASE(a_child_of_a_reader_is_forked_and_the_writer_goes_on),
 };
