@@ -8,6 +8,7 @@
 #   make explore    the engine in many schedules of its threads, ITERATIONS=200 of each kind
 #   make neighbours readers and a writer that are killed and stopped beside each other, ROUNDS=500 of them
 #   make damage     every bit of small stores flipped, every file cut at every length
+#   make powercut   power cuts of real file systems, IMAGES=200 each; as root, else skipped
 #   make full-disk  CYCLES=10000 at the edge of full disks; image files as root
 #   make valgrind   the C contract tests under valgrind
 #   make asan       the C contract tests and the library with AddressSanitizer
@@ -30,6 +31,7 @@ SECONDS ?= 10
 RUNS ?= 0
 LONG_SECONDS ?= 1800
 LONG_RUNS ?= 50000000
+IMAGES ?= 200
 CYCLES ?= 10000
 
 ifeq ($(origin CC),default)
@@ -53,7 +55,7 @@ DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
 .NOTPARALLEL:
 neighbours: ROUNDS = 500
 .PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim \
-	explore neighbours damage full-disk valgrind asan fuzz fuzz-long header clean FORCE
+	explore neighbours damage powercut full-disk valgrind asan fuzz fuzz-long header clean FORCE
 .DELETE_ON_ERROR:
 
 # A program that is linked with the shared library looks for it under its soname.
@@ -157,6 +159,11 @@ neighbours: require
 
 damage:
 	SARSEN_DAMAGE_EVERY=1 cargo test --release --locked --features simulation --test damage -- --nocapture
+
+powercut: all
+	cmake -S . -B $(BUILD)/cmake -DCMAKE_BUILD_TYPE=Release
+	cmake --build $(BUILD)/cmake --parallel $(JOBS) --target sarsen_powercut powercut_fault
+	c_tests/powercut/powercut.sh $(BUILD)/cmake $(IMAGES)
 
 full-disk:
 	cmake -S . -B $(BUILD)/cmake -DCMAKE_BUILD_TYPE=Release

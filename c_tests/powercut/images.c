@@ -17,7 +17,8 @@
 
 enum { SECTOR = 512 };
 
-/* btrfs relies on its superblocks being written whole, 4 KiB, and doesn't mount otherwise. */
+/* File systems rely on their superblocks being written whole, with the block of 4 KiB around them, and don't mount
+ * otherwise: they are under a checksum, and btrfs and ext4 write them past any log. */
 enum { SUPERBLOCK = 4096 };
 static const uint64_t btrfs_superblocks[] = {UINT64_C(64) << 10, UINT64_C(64) << 20};
 
@@ -73,6 +74,7 @@ void image_advance(const struct powercut *run, const char *path, uint64_t *at, u
 
 static bool is_superblock(const struct powercut *run, uint64_t offset)
 {
+    if (run->kind == DISK_EXT4) return offset < SUPERBLOCK;
     for (size_t i = 0; run->kind == DISK_BTRFS && i < sizeof btrfs_superblocks / sizeof btrfs_superblocks[0]; i++)
         if (offset >= btrfs_superblocks[i] && offset < btrfs_superblocks[i] + SUPERBLOCK) return true;
     return false;
