@@ -20,23 +20,31 @@ without() { # without REASON COMMAND...
 PATH="$PATH:/usr/sbin:/sbin"
 command -v mkfs.ext4 >/dev/null 2>&1 || without "no mkfs.ext4 (package e2fsprogs)" "$@"
 
+command -v losetup >/dev/null 2>&1 || without "no losetup (package mount)" "$@"
+
 mkdir -p "$folder/mount"
 mount=$(realpath "$folder/mount")
 image=$folder/ext4.img
+device=""
 clean() {
-    mountpoint -q "$mount" && umount "$mount"
+    if mountpoint -q "$mount"; then umount "$mount"; fi
+    if [ -n "$device" ]; then losetup -d "$device"; fi
     rm -f "$image"
-    rmdir "$folder/mount" 2>/dev/null || true
+    rmdir "$mount" 2>/dev/null || true
 }
 trap clean EXIT
 trap 'exit 130' INT TERM
-# Allocated at once: the image must not be a second file system that allocates while the first is measured.
-fallocate -l "${size}M" "$image"
-mkfs.ext4 -q -F -O has_journal -E lazy_itable_init=0,lazy_journal_init=0 "$image"
-if ! mount -o loop "$image" "$mount" 2>/dev/null; then
+# Written once: the image must not be a second file system that allocates while the first is measured.
+dd if=/dev/zero of="$image" bs=1M count="$size" status=none
+sync "$image"
+mkfs.ext4 -q -F -O has_journal -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 "$image"
+# Past the page cache of the file system below, where that can be done.
+device=$(losetup --find --show --direct-io=on "$image" 2>/dev/null) ||
+    device=$(losetup --find --show "$image" 2>/dev/null) || device=""
+if [ -z "$device" ] || ! mount "$device" "$mount"; then
     clean
     trap - EXIT
-    without "no loop device" "$@"
+    without "no loop device to mount" "$@"
 fi
 EXT4_JOURNAL=$mount
 export EXT4_JOURNAL
