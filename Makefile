@@ -180,9 +180,10 @@ fuzz:
 # All of them, each until it has had RUNS executions or SECONDS, whichever comes first.
 fuzz-long:
 	@scripts/run_fuzz.sh $(BUILD)/fuzz $(LONG_SECONDS) $(LONG_RUNS) $(FUZZED)
+
 # ---- the benchmark -----------------------------------------------------------------------------------------
 
-# BENCH: options of the program, such as "--rows get. --engines floor,sarsen"; docs/PERFORMANCE.md explains it.
+# BENCH: options of the program, such as "--rows get --engines floor,sarsen"; docs/PERFORMANCE.md explains it.
 BENCH ?=
 BENCH_EXT4_MIB ?= 4096
 

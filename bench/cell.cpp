@@ -113,12 +113,6 @@ void Result::latencies(const Histogram &histogram) {
     percentiles.emplace_back(1.0, histogram.max());
 }
 
-bool Cell::wants_any(const std::string &beginning) const {
-    for (const std::string &row : rows_)
-        if (row.compare(0, beginning.size(), beginning) == 0) return true;
-    return false;
-}
-
 std::string Cell::fresh() const {
     const std::string outer = directory_ + "/" + kind.name + "/fresh";
     remove_tree(outer);

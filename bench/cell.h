@@ -15,7 +15,7 @@ namespace bench {
 
 struct Options {
     std::vector<std::pair<std::string, std::string>> directories; // name, path
-    std::vector<std::string> rows, engines; // beginnings of names; empty: all
+    std::vector<std::string> rows, engines; // first parts of names; empty: all
     std::vector<uint64_t> sizes = {1'000'000, 10'000'000};
     std::string results = "build/bench/results.json";
     unsigned rounds = 3;
@@ -55,7 +55,6 @@ class Cell {
     const Options &options;
 
     bool wants(const std::string &row) const { return rows_.count(row) != 0; }
-    bool wants_any(const std::string &beginning) const;
     // An empty directory of this cell's own.
     std::string fresh() const;
     // A directory that `build` filled in another process, once for all rounds and jobs.

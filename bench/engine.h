@@ -47,6 +47,7 @@ struct Settings {
     Safety safety = Safety::process;
     uint64_t data_bytes = 0;   // what the store will hold at most: maps and caches are made larger than that
     uint64_t append_bytes = 0; // what this opening appends at most
+    uint64_t append_calls = 0; // in how many calls, where it is many small ones
     uint64_t value_bytes = 100;
     uint64_t memory_bytes = 0; // the budget for caches and buffers; 0: as much as serves the engine best
     uint64_t chunk_bytes = 0; // of a store that is made of chunks; 0: its default

@@ -169,9 +169,8 @@ class Floor : public Engine {
         if (shared_.log == nullptr && settings.append_bytes != 0 && settings.streams == 0) {
             const How usual = settings.safety == Safety::power ? How::synced : How::map;
             // O_DIRECT takes a whole block for each commit.
-            const uint64_t size = settings.append_bytes + (how_ == How::direct ? settings.append_bytes * 40 : 0);
-            shared_.log = std::make_unique<FloorLog>(path("log"), std::min(size, uint64_t{2} << 30),
-                                                     how_.value_or(usual));
+            const uint64_t size = settings.append_bytes + (how_ == How::direct ? settings.append_calls * 4096 : 0);
+            shared_.log = std::make_unique<FloorLog>(path("log"), size, how_.value_or(usual));
         }
         if (settings.streams != 0 && settings.append_bytes != 0) {
             shared_.meta.region = settings.append_bytes / streams_most;

@@ -64,7 +64,10 @@ uint8_t *room(size_t size) {
 } // namespace
 
 FloorLog::FloorLog(const std::string &path, uint64_t size, How how) : how_(how) {
-    file_.prewrite(path, size, how == How::direct ? O_DIRECT | O_DSYNC : 0);
+    if (how == How::map || how == How::map_crc)
+        file_.prewrite(path, size);
+    else
+        file_.prewrite_only(path, size, how == How::direct ? O_DIRECT | O_DSYNC : 0);
 }
 
 uint64_t FloorLog::reserve(uint64_t bytes) {

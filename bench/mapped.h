@@ -29,8 +29,15 @@ class Mapped {
     Mapped(const Mapped &) = delete;
     Mapped &operator=(const Mapped &) = delete;
 
-    // A file of `size` bytes, written once with zeros and synced; `flags` are for open.
-    void prewrite(const std::string &path, uint64_t size, int flags = 0) {
+    // A file of `size` bytes, written once with zeros and synced, then mapped and touched. Touching makes every page
+    // dirty; a file that is to be synced is opened with `prewrite_only`, `flags` and no map.
+    void prewrite(const std::string &path, uint64_t size) {
+        prewrite_only(path, size);
+        map();
+        madvise(data_, size_, MADV_POPULATE_WRITE);
+    }
+
+    void prewrite_only(const std::string &path, uint64_t size, int flags = 0) {
         close();
         size_ = (size + 4095) & ~uint64_t{4095};
         fd_ = ::open(path.c_str(), O_RDWR | O_CREAT, 0644);
@@ -41,14 +48,10 @@ class Mapped {
             must(pwrite(fd_, zeros.data(), piece, static_cast<off_t>(at)) == static_cast<ssize_t>(piece), path);
         }
         must(fsync(fd_) == 0, path);
-        if (flags != 0) {
-            ::close(fd_);
-            fd_ = ::open(path.c_str(), O_RDWR | flags);
-            must(fd_ >= 0, path);
-            return;
-        }
-        map();
-        madvise(data_, size_, MADV_POPULATE_WRITE);
+        if (flags == 0) return;
+        ::close(fd_);
+        fd_ = ::open(path.c_str(), O_RDWR | flags);
+        must(fd_ >= 0, path);
     }
 
     // A file that is there, all of it touched.
