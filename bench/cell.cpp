@@ -37,7 +37,24 @@ void calibrate(std::ostream &out) {
         times.push_back(static_cast<double>(now_ns() - start) / 300'000);
     }
     std::sort(times.begin(), times.end());
-    out << "calibration " << times[2] << ' ' << times[4] / times[0] << '\n';
+    out << "calibration " << times[2] << ' ' << times[4] / times[0];
+}
+
+// And the disk: twenty small writes, each synced, on a file that is there.
+void calibrate_disk(const std::string &directory, std::ostream &out) {
+    const std::string path = directory + "/calibration";
+    const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (file < 0) throw Failure(path + ": " + std::strerror(errno));
+    const std::vector<uint8_t> block(4096, 1);
+    Histogram times;
+    for (int time = 0; time < 21; ++time) {
+        const uint64_t start = now_ns();
+        if (pwrite(file, block.data(), block.size(), 0) != 4096 || fdatasync(file) != 0)
+            throw Failure(path + ": " + std::strerror(errno));
+        if (time != 0) times.record(now_ns() - start);
+    }
+    close(file);
+    out << ' ' << static_cast<double>(times.at(0.5)) / 1e3 << '\n';
 }
 
 void write_all(int to, const std::string &text) {
@@ -79,7 +96,7 @@ void parse(const std::string &text, Outcome &outcome) {
         if (what == "failure") {
             outcome.failure = line.substr(8);
         } else if (what == "calibration") {
-            words >> outcome.calibration_ns >> outcome.calibration_spread;
+            words >> outcome.calibration_ns >> outcome.calibration_spread >> outcome.calibration_sync_us;
         } else if (what == "row") {
             Result result;
             words >> result.row >> result.value >> result.operations >> result.seconds >> result.digest;
@@ -163,6 +180,7 @@ Outcome run_cell(const Job &job, const EngineKind &kind, const Options &options,
             [&] {
                 std::ostringstream calibration;
                 calibrate(calibration);
+                calibrate_disk(directory, calibration);
                 write_all(pipes[1], calibration.str());
                 Cell cell(kind, options, directory, rows, pipes[1]);
                 job.run(cell);

@@ -77,7 +77,7 @@ struct Job {
 struct Outcome {
     std::vector<Result> results;
     std::string failure;
-    double calibration_ns = 0, calibration_spread = 0;
+    double calibration_ns = 0, calibration_spread = 0, calibration_sync_us = 0;
 };
 
 Outcome run_cell(const Job &job, const EngineKind &kind, const Options &options, const std::string &directory,

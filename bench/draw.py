@@ -140,14 +140,13 @@ def table(head, lines):
 
 def page(results, drawn):
     data = results.data
-    machine, noise = data["machine"], data.get("noise", {})
+    machine = data["machine"]
     out = [
         "",
         f"Measured {data['started']} on {machine['processor']}, {machine['cores']} cores, {machine['memory']}, "
         f"{machine['system']}, {machine['kernel']}; {rounds(results)}. "
         + " ".join(f"Place '{name}': {system}." for name, system in data["places"].items()),
-        f"Noise: the fixed piece of work took {noise.get('median_ns', 0):.2f} ns in the median, "
-        f"{noise.get('fastest_ns', 0):.2f} to {noise.get('slowest_ns', 0):.2f} over the run.",
+        "Noise: " + "; ".join(results.noise()) + ".",
         "",
         "### Targets",
         "",

@@ -45,6 +45,16 @@ template <class All, class Each> std::string list(const All &all, Each each) {
     return out;
 }
 
+// How a calibration came out over the run.
+std::string spread(std::vector<double> values) {
+    if (values.empty()) return "null";
+    std::sort(values.begin(), values.end());
+    const size_t count = values.size();
+    return "{\"count\":" + std::to_string(count) + ",\"least\":" + number(values.front()) +
+           ",\"p10\":" + number(values[count / 10]) + ",\"median\":" + number(values[count / 2]) +
+           ",\"p90\":" + number(values[count * 9 / 10]) + ",\"most\":" + number(values.back()) + "}";
+}
+
 std::string json(const Result &result) {
     std::string out = "{\"value\":" + number(result.value) + ",\"operations\":" + std::to_string(result.operations) +
                       ",\"seconds\":" + number(result.seconds);
@@ -126,15 +136,11 @@ void write_results(const Options &options, const std::vector<EngineKind> &kinds,
         return "\n {\"name\":" + quoted(kind.name) + ",\"role\":" + quoted(roles[static_cast<int>(kind.role)]) +
                ",\"version\":" + quoted(kind.version) + ",\"note\":" + quoted(kind.note) + "}";
     }) << "],\n";
-    std::vector<double> sorted = run.calibrations, spreads = run.spreads;
-    std::sort(sorted.begin(), sorted.end());
-    std::sort(spreads.begin(), spreads.end());
-    const size_t count = sorted.size();
-    if (count != 0)
-        out << "\"noise\":{\"calibrations\":" << count << ",\"median_ns\":" << number(sorted[count / 2])
-            << ",\"fastest_ns\":" << number(sorted.front()) << ",\"slowest_ns\":" << number(sorted.back())
-            << ",\"p90_to_p10\":" << number(sorted[count * 9 / 10] / sorted[count / 10])
-            << ",\"spread_within_median\":" << number(spreads[count / 2]) << "},\n";
+    out << "\"noise\":{\"work_ns\":" << spread(run.calibrations) << ",\"within\":" << spread(run.spreads)
+        << ",\"sync_us\":{" << list(run.syncs, [](const auto &place) {
+               return quoted(place.first) + ":" + spread(place.second);
+           })
+        << "}},\n";
     out << "\"failures\":[" << list(run.failures, quoted) << "],\n\"rows\":[" << list(run.rows, [](const Measured &one) {
         return "\n" + json(one);
     }) << "]}\n";

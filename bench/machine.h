@@ -18,6 +18,7 @@ struct Run {
     std::vector<Measured> rows;
     std::vector<std::string> failures;
     std::vector<double> calibrations, spreads;
+    std::map<std::string, std::vector<double>> syncs; // by place: microseconds of a small synced write
     std::string started;
 };
 

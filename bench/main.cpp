@@ -193,6 +193,7 @@ class Bench {
                 if (outcome.calibration_ns > 0) {
                     run_.calibrations.push_back(outcome.calibration_ns);
                     run_.spreads.push_back(outcome.calibration_spread);
+                    run_.syncs[place_name].push_back(outcome.calibration_sync_us);
                 }
                 if (!outcome.failure.empty())
                     run_.failures.push_back(job.rows[0].name + " by " + kind.name + " (" + place_name + "), round " +

@@ -53,13 +53,6 @@ def main():
                 f"  {line['peer']:>19} {line['to peer']:>8}  {told if place == results.places[0] else ''}".rstrip()
             )
     verdicts = [target.verdict for every in bounds.values() for target in every]
-    noise = results.data.get("noise", {})
-    print(f"\ntargets: {verdicts.count('ok')} ok, {verdicts.count('missed')} missed")
-    print(
-        f"noise: a fixed piece of work took {noise.get('median_ns', 0):.2f} ns in the median of"
-        f" {noise.get('calibrations', 0)} measurements, {noise.get('fastest_ns', 0):.2f} to"
-        f" {noise.get('slowest_ns', 0):.2f}; 90th to 10th percentile {noise.get('p90_to_p10', 0):.2f}×"
-    )
     if results.data["quick"]:
         print("a quick run: it shows that everything works; the figures and verdicts mean nothing")
     for failure in results.data["failures"]:

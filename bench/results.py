@@ -27,6 +27,19 @@ class Results:
             return []
         return self.rows[row]["places"].get(place or self.places[0], {}).get(engine, [])
 
+    def noise(self):
+        """One sentence on each calibration."""
+        noise = self.data["noise"]
+        told = [("a fixed piece of work", "ns a step", noise["work_ns"])]
+        told += [(f"a small synced write ({place})", "µs", spread) for place, spread in noise["sync_us"].items()]
+        return [
+            f"{what} took {number(spread['median'])} {unit} in the median of {spread['count']} measurements, "
+            f"{number(spread['p10'])} to {number(spread['p90'])} from the 10th to the 90th percentile, "
+            f"{number(spread['most'])} at worst"
+            for what, unit, spread in told
+            if spread
+        ]
+
     def values(self, row, engine, place=None):
         return [one["value"] for one in self.rounds(row, engine, place)]
 
