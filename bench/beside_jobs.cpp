@@ -49,14 +49,17 @@ void run_beside(Cell &cell) {
             const Ends ends{over};
             prctl(PR_SET_TIMERSLACK, 1);
             const std::unique_ptr<Writer> writer = both->writer(0);
-            for (uint64_t i = 0; i < 200; ++i) writer->set(random_key(count + i).bytes(), pool().value(i, written_size));
+            const auto write = [&](uint64_t i) {
+                writer->set(random_key(count + i).bytes(), pool().value(i, written_size));
+            };
+            for (uint64_t i = 0; i < 200; ++i) write(i);
             gate.pass();
             const uint64_t start = now_ns();
             for (uint64_t i = 200; i < writes; ++i) {
                 const uint64_t due = start + (i - 200) * pace_ns;
                 if (now_ns() < due) sleep_until(due);
                 const uint64_t before = now_ns();
-                writer->set(random_key(count + i).bytes(), pool().value(i, written_size));
+                write(i);
                 const uint64_t after = now_ns();
                 writing.record(after - before);
                 late.record(after - due);

@@ -55,8 +55,9 @@ void run_churn(Cell &cell) {
         if ((done + batch) % part != 0) continue;
         const uint64_t now = now_ns(), size = disk_bytes(settings.directory);
         most = std::max(most, size);
-        rate.series.push_back({static_cast<double>((done + batch) / part), static_cast<double>(part) * 1e9 / static_cast<double>(now - start),
-                               static_cast<double>(size), static_cast<double>(live * (16 + churn_value))});
+        const double speed = static_cast<double>(part) * 1e9 / static_cast<double>(now - start);
+        rate.series.push_back({static_cast<double>((done + batch) / part), speed, static_cast<double>(size),
+                               static_cast<double>(live * (16 + churn_value))});
         start = now_ns();
     }
     rate.row = "churn.rate";
@@ -98,14 +99,17 @@ class MemoryLimit {
   public:
     explicit MemoryLimit(uint64_t bytes) {
         const std::string name = "/sarsen_bench_" + std::to_string(getpid());
-        for (const auto &[root, file] : {std::pair<std::string, std::string>{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"},
-                                         {"/sys/fs/cgroup", "memory.max"}}) {
-            if (access((root + "/cgroup.procs").c_str(), W_OK) != 0 || mkdir((root + name).c_str(), 0755) != 0) continue;
-            if (write(root + name + "/" + file, bytes) && write(root + name + "/cgroup.procs", static_cast<uint64_t>(getpid()))) {
-                root_ = root, group_ = root + name;
+        const std::pair<std::string, std::string> kinds[] = {{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"},
+                                                             {"/sys/fs/cgroup", "memory.max"}};
+        const auto process = static_cast<uint64_t>(getpid());
+        for (const auto &[root, file] : kinds) {
+            const std::string group = root + name;
+            if (access((root + "/cgroup.procs").c_str(), W_OK) != 0 || mkdir(group.c_str(), 0755) != 0) continue;
+            if (write(group + "/" + file, bytes) && write(group + "/cgroup.procs", process)) {
+                root_ = root, group_ = group;
                 return;
             }
-            rmdir((root + name).c_str());
+            rmdir(group.c_str());
         }
     }
     ~MemoryLimit() {

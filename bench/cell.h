@@ -19,7 +19,7 @@ struct Options {
     std::vector<uint64_t> sizes = {1'000'000, 10'000'000};
     std::string results = "build/bench/results.json";
     unsigned rounds = 3;
-    bool quick = false, list = false, keep = false;
+    bool quick = false, list = false, keep = false, control = false;
     double seconds = 0.5; // that one append is measured
 };
 

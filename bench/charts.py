@@ -45,7 +45,8 @@ class Chart:
 
     def line(self, x, y, to_x, to_y, colour=FAINT, width=1.0):
         self.body.append(
-            f"<line x1='{x:.1f}' y1='{y:.1f}' x2='{to_x:.1f}' y2='{to_y:.1f}' stroke='{colour}' stroke-width='{width}'/>"
+            f"<line x1='{x:.1f}' y1='{y:.1f}' x2='{to_x:.1f}' y2='{to_y:.1f}' stroke='{colour}'"
+            f" stroke-width='{width}'/>"
         )
 
     def legend(self, names):
@@ -64,12 +65,21 @@ class Chart:
             low, high = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
             high = max(high, low + 1)
             ticks = [10.0**power for power in range(low, high + 1)]
-            place = lambda value: self.y0 - (math.log10(max(value, 10.0**low)) - low) / (high - low) * (self.y0 - self.y1)
+
+            def share(value):
+                return (math.log10(max(value, 10.0**low)) - low) / (high - low)
+
         else:
             step = nice_step(high)
             high = math.ceil(high / step) * step
             ticks = [step * i for i in range(int(round(high / step)) + 1)]
-            place = lambda value: self.y0 - value / high * (self.y0 - self.y1)
+
+            def share(value):
+                return value / high
+
+        def place(value):
+            return self.y0 - share(value) * (self.y0 - self.y1)
+
         for tick in ticks:
             self.line(self.x0, place(tick), self.x1, place(tick))
             self.text(self.x0 - 8, place(tick) + 4, short(tick), 11, "end", "#57606a")

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """Draws a results file and writes its tables.
 
   draw.py build/bench/results.json                    docs/performance/*.svg, and the tables of docs/PERFORMANCE.md
@@ -67,7 +67,8 @@ class Drawing:
             told = dict(self.results.percentiles(row, engine))
             # A share is told only where ten calls at least took longer.
             calls = sum(one["operations"] for one in self.results.rounds(row, engine))
-            points = [(1 / (1 - share), told[share] / 1000) for share in told if 0 < share and (1 - share) * calls >= 10]
+            shares = [share for share in told if 0 < share and (1 - share) * calls >= 10]
+            points = [(1 / (1 - share), told[share] / 1000) for share in shares]
             series.append((engine, [(x, max(y, 0.01)) for x, y in points]))
         most = max((x for _, points in series for x, _ in points), default=0)
         ticks = [(1 / (1 - share), text) for share, text in (
@@ -77,8 +78,10 @@ class Drawing:
 
     def all(self):
         durable = [(f"append.power.kv.{size}.t1", text) for size, text, _ in SIZES]
-        self.bars("durable", "Durable commits, one thread: a second, more is better", "commits a second", durable, log=True)
-        threads = [(f"append.power.kv.100.t{count}", f"{count} thread{'s' * (count > 1)},\nblocking") for count in (1, 4, 16)]
+        self.bars("durable", "Durable commits, one thread: a second, more is better", "commits a second",
+                  durable, log=True)
+        threads = [(f"append.power.kv.100.t{count}", f"{count} thread{'s' * (count > 1)},\nblocking")
+                   for count in (1, 4, 16)]
         tickets = [(f"tickets.kv.100.t{count}", f"{count} threads,\ntickets") for count in (4, 16)]
         self.bars("durable_threads", "Durable commits of 100 B by many threads: a second, more is better",
                   "commits a second", threads + tickets, log=True)
@@ -89,11 +92,13 @@ class Drawing:
         for size in self.results.sizes:
             self.bars(f"reads_{size}", f"Reads of {size} pairs: time, less is better", "ns",
                       [(f"get.hit.snapshot.t1.{size}", "get, hit"), (f"get.many64.{size}", "64 gets at once, each"),
-                       (f"get.miss.snapshot.t1.{size}", "get, miss"), (f"scan.full.{size}", "scan, an entry")], log=True)
+                       (f"get.miss.snapshot.t1.{size}", "get, miss"), (f"scan.full.{size}", "scan, an entry")],
+                      log=True)
         self.bars("loads", "Loads in batches of 1,000: seconds, less is better", "s",
                   [(f"load.{size}", f"{size} pairs") for size in self.results.sizes], log=True)
         self.bars("blocks", "64 KiB blocks, every byte summed: more is better", "GB/s",
-                  [("block64k.first_touch", "checked when first touched"), ("block64k.every_read", "checked at every read")])
+                  [("block64k.first_touch", "checked when first touched"),
+                   ("block64k.every_read", "checked at every read")])
         self.bars("streams", "Stream records of 64 B: time, less is better", "ns a record",
                   [("stream.append", "append, batches of 1,000"), ("stream.read", "read back")], log=True)
         self.bars("opening", "Opening, with the first read: time, less is better", "ms",
@@ -106,17 +111,16 @@ class Drawing:
         self.churn()
 
     def cost(self):
-        series = [(engine, [(size, self.results.value(f"append.process.block.{name}.t1", engine))
-                            for name, _, size in SIZES if self.results.value(f"append.process.block.{name}.t1", engine)])
-                  for engine in self.shown]
-        self.lines("cost_of_size", "Process-safe append against the block's size", "ns", "block",
-                   series, [(size, text) for _, text, size in SIZES], x_log=True)
-        series = [(engine, [(size, self.results.value(f"get.hit.snapshot.t1.{reading.size_name(size)}", engine))
-                            for size in self.results.data["sizes"]
-                            if self.results.value(f"get.hit.snapshot.t1.{reading.size_name(size)}", engine)])
-                  for engine in self.shown]
-        self.lines("cost_of_store", "Point read against the number of pairs", "ns", "pairs", series,
-                   [(size, reading.size_name(size)) for size in self.results.data["sizes"]], x_log=True)
+        def over(rows):
+            told = [(engine, [(x, self.results.value(row, engine)) for x, row in rows]) for engine in self.shown]
+            return [(engine, [(x, y) for x, y in points if y]) for engine, points in told]
+
+        blocks = [(size, f"append.process.block.{name}.t1") for name, _, size in SIZES]
+        self.lines("cost_of_size", "Process-safe append against the block's size", "ns", "block", over(blocks),
+                   [(size, text) for _, text, size in SIZES], x_log=True)
+        sizes = [(size, reading.size_name(size)) for size in self.results.data["sizes"]]
+        self.lines("cost_of_store", "Point read against the number of pairs", "ns", "pairs",
+                   over([(size, f"get.hit.snapshot.t1.{name}") for size, name in sizes]), sizes, x_log=True)
 
     def churn(self):
         disk, rate = [], []
@@ -152,14 +156,13 @@ def page(results, drawn):
         "",
     ]
     bounds = targets.of(results)
-    out += table(["row", "target", "reached", ""], [(f"`{one.row}`", one.text, one.told(), one.verdict) for one in bounds])
+    lines = [(f"`{one.row}`", one.text, one.told(), one.verdict) for one in bounds]
+    out += table(["row", "target", "reached", ""], lines)
     out += ["", "### Where sarsen is behind", ""]
     behind = [one for one in bounds if one.verdict == "missed"]
-    slower = [
-        (name, results.best_peer(name), results.against(name, results.best_peer(name)))
-        for name in results.rows
-        if results.value(name, SARSEN) and results.best_peer(name) and results.against(name, results.best_peer(name)) < 1
-    ]
+    compared = [(name, results.best_peer(name)) for name in results.rows]
+    compared = [(name, peer, results.against(name, peer)) for name, peer in compared if peer]
+    slower = [(name, peer, ratio) for name, peer, ratio in compared if ratio and ratio < 1]
     if not behind and not slower:
         out.append("In no row of this run: every target is reached and no peer is faster.")
     out += [f"- `{one.row}`: target {one.text}, reached {one.told()}" for one in behind]
@@ -174,7 +177,8 @@ def page(results, drawn):
               line["peer"], line["to peer"]) for line in report.rows_table(results) if line["place"] == place],
         ) + [""]
     out += ["### Engines", ""]
-    out += table(["engine", "version", "set up"], [(one["name"], one["version"], one["note"]) for one in data["engines"]])
+    engines = [(one["name"], one["version"], one["note"]) for one in data["engines"]]
+    out += table(["engine", "version", "set up"], engines)
     out += ["", "### Charts", ""]
     for name, title in drawn:
         out += [f"![{title}](performance/{name})", ""]

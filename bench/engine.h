@@ -146,6 +146,8 @@ EngineKind leveldb_kind();
 EngineKind sqlite_kind();
 EngineKind redb_kind();
 EngineKind fjall_kind();
+// The control: answers wrongly.
+EngineKind liar_kind();
 
 constexpr uint32_t gives_all_of_a_peer = gives_process | gives_power | gives_pairs | gives_blocks | gives_streams |
                                          gives_tags | gives_store | gives_threads | gives_one_thread;

@@ -3,7 +3,8 @@
 #
 #   bench/ext4_image.sh FOLDER MEBIBYTES COMMAND...   runs COMMAND with the mount's path in $EXT4_JOURNAL
 #
-# Where that can't be done (not root, no loop device, no mkfs.ext4) it says so and runs COMMAND with $EXT4_JOURNAL empty.
+# Where that can't be done (not root, no loop device, no mkfs.ext4) it says so and runs COMMAND with $EXT4_JOURNAL
+# empty.
 set -eu
 folder=$1
 size=$2

@@ -35,7 +35,8 @@ class Histogram {
 
     // The latency that `share` (0 to 1) of all were at most.
     uint64_t at(double share) const {
-        const auto wanted = std::max<uint64_t>(1, static_cast<uint64_t>(std::ceil(share * static_cast<double>(count_))));
+        const double share_of_all = std::ceil(share * static_cast<double>(count_));
+        const auto wanted = std::max<uint64_t>(1, static_cast<uint64_t>(share_of_all));
         uint64_t seen = 0;
         for (size_t i = 0; i < buckets_.size(); ++i) {
             seen += buckets_[i];

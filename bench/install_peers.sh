@@ -8,8 +8,9 @@
 set -eu
 
 missing=""
-header() { # header PACKAGE
-    printf '#include <%s>\nint main() {}\n' "$1" | g++ -std=c++17 -fsyntax-only -x c++ - >/dev/null 2>&1 || missing="$missing $2"
+header() { # HEADER PACKAGE
+    printf '#include <%s>\nint main() {}\n' "$1" | g++ -std=c++17 -fsyntax-only -x c++ - >/dev/null 2>&1 ||
+        missing="$missing $2"
 }
 header lmdb.h liblmdb-dev
 header rocksdb/db.h librocksdb-dev

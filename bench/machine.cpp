@@ -141,9 +141,8 @@ void write_results(const Options &options, const std::vector<EngineKind> &kinds,
                return quoted(place.first) + ":" + spread(place.second);
            })
         << "}},\n";
-    out << "\"failures\":[" << list(run.failures, quoted) << "],\n\"rows\":[" << list(run.rows, [](const Measured &one) {
-        return "\n" + json(one);
-    }) << "]}\n";
+    const std::string rows = list(run.rows, [](const Measured &one) { return "\n" + json(one); });
+    out << "\"failures\":[" << list(run.failures, quoted) << "],\n\"rows\":[" << rows << "]}\n";
     out.close();
     if (!out || rename(beside.c_str(), options.results.c_str()) != 0)
         throw Failure(options.results + " can't be written");

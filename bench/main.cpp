@@ -29,6 +29,7 @@ const char *const usage =
     "                       again: a further place, for the rows that depend on the file system\n"
     "  --results FILE       (default build/bench/results.json)\n"
     "  --keep               leave the stores that were read\n"
+    "  --control            the checks themselves: an engine that answers wrongly must fail every row\n"
     "  --list               rows and engines\n";
 
 std::vector<std::string> split(const std::string &text) {
@@ -58,6 +59,8 @@ Options options_of(int count, char **arguments) {
         };
         if (name == "--quick") {
             options.quick = true;
+        } else if (name == "--control") {
+            options.control = true;
         } else if (name == "--keep") {
             options.keep = true;
         } else if (name == "--list") {
@@ -183,7 +186,8 @@ class Bench {
         const auto &[place_name, directory] = options_.directories[place];
         std::vector<const EngineKind *> taking_part;
         for (const EngineKind &kind : kinds_)
-            if (chosen(options_.engines, kind.name) && !rows_for(job, kind, place).empty()) taking_part.push_back(&kind);
+            if (chosen(options_.engines, kind.name) && !rows_for(job, kind, place).empty())
+                taking_part.push_back(&kind);
         if (taking_part.empty()) return;
         const size_t first_row = rows_of(job);
         for (unsigned round = 0; round < options_.rounds; ++round) {
@@ -268,13 +272,37 @@ class Bench {
     Run run_;
 };
 
+// Every row must notice an engine that answers wrongly.
+int control(const Options &options, const std::vector<Job> &jobs) {
+    const EngineKind liar = liar_kind();
+    const std::string &directory = options.directories[0].second;
+    unsigned noticed = 0, believed = 0;
+    for (const Job &job : jobs) {
+        for (const Row &row : job.rows) {
+            if (!chosen(options.rows, row.name) || (options.quick && !row.in_quick)) continue;
+            if ((liar.gives & row.needs) != row.needs) continue;
+            const Outcome outcome = run_cell(job, liar, options, directory, {row.name});
+            if (outcome.failure.compare(0, 12, "WRONG ANSWER") == 0) {
+                ++noticed;
+                continue;
+            }
+            ++believed;
+            printf("NOT NOTICED: %s: %s\n", row.name.c_str(), outcome.failure.c_str());
+        }
+    }
+    remove_tree(directory + "/" + liar.name);
+    printf("control: wrong answers were noticed in %u rows, and not in %u\n", noticed, believed);
+    return noticed != 0 && believed == 0 ? 0 : 1;
+}
+
 int run(int count, char **arguments) {
     const Options options = options_of(count, arguments);
     const std::vector<Job> jobs = all_jobs(options);
     const std::vector<EngineKind> kinds = all_kinds();
     if (options.list) {
         for (const Job &job : jobs)
-            for (const Row &row : job.rows) printf("%-32s %-5s %s\n", row.name.c_str(), row.unit.c_str(), row.title.c_str());
+            for (const Row &row : job.rows)
+                printf("%-32s %-5s %s\n", row.name.c_str(), row.unit.c_str(), row.title.c_str());
         printf("\n");
         for (const EngineKind &kind : kinds)
             printf("%-14s %-8s %s\n", kind.name.c_str(), kind.version.c_str(), kind.note.c_str());
@@ -287,6 +315,7 @@ int run(int count, char **arguments) {
     const size_t slash = options.results.rfind('/');
     if (slash != std::string::npos && slash != 0) make_directory(options.results.substr(0, slash));
     pool();
+    if (options.control) return control(options, jobs);
     return Bench(options, kinds).run(jobs) ? 0 : 1;
 }
 

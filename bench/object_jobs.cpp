@@ -219,7 +219,7 @@ void object_jobs(const Options &options, std::vector<Job> &jobs) {
                       gives_every_read}},
                     [](Cell &cell) { run_blocks(cell, true); }});
     const std::string records = size_name(record_total(options));
-    jobs.push_back({{{"stream.append", records + " stream records of 64 B over 1,000 streams, batches of 1,000, a record",
+    jobs.push_back({{{"stream.append", records + " stream records of 64 B over 1,000 streams, in batches of 1,000, each",
                       "ns", false, gives_streams | gives_process},
                      {"stream.read", "one stream of " + records + " records read back, a record", "ns", false,
                       gives_streams | gives_process}},

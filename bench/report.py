@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """Prints a results file as tables: report.py build/bench/results.json"""
 
 import sys

@@ -7,9 +7,10 @@ set -eu
 build=$1
 shift
 
-set -- --dir "$build/data" ${EXT4_JOURNAL:+--dir "ext4 with a journal=$EXT4_JOURNAL"} --results "$build/results.json" "$@"
+set -- --dir "$build/data" ${EXT4_JOURNAL:+--dir "ext4 with a journal=$EXT4_JOURNAL"} \
+    --results "$build/results.json" "$@"
 status=0
 "$build/cmake/sarsen_bench" "$@" || status=$?
 [ "$status" -ne 2 ] || exit 2
-python3 bench/report.py "$build/results.json"
+python3 -B bench/report.py "$build/results.json"
 exit "$status"

@@ -119,6 +119,7 @@ def of(results):
         heap = results.figure(f"load.{size}", "sarsen", "anonymous_peak_bytes")
         at_most(f"load.{size}", 80, "MiB of memory", heap / MIB if heap else None)
     at_most("upkeep.call", 4, "ms at p99.9", results.value("upkeep.call", "sarsen"))
-    at_most("upkeep.call", 4, "ms at p99.9, writes included", results.figure("upkeep.call", "sarsen", "any_call_p999_ms"))
+    every_call = results.figure("upkeep.call", "sarsen", "any_call_p999_ms")
+    at_most("upkeep.call", 4, "ms at p99.9, writes included", every_call)
     at_most("open.chunks", 16_000, "maps", results.figure("open.chunks", "sarsen", "maps"))
     return out

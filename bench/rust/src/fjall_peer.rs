@@ -6,8 +6,8 @@
 
 use crate::{Answer, Change, Each, Peer, Session, Setup};
 use fjall::{
-    config::CompressionPolicy, CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions,
-    PersistMode, Readable, Slice, Snapshot,
+    config::CompressionPolicy, CompressionType, Database, Keyspace, KeyspaceCreateOptions,
+    KvSeparationOptions, PersistMode, Readable, Slice, Snapshot,
 };
 
 struct Fjall {
@@ -29,12 +29,18 @@ pub fn open(setup: &Setup<'_>) -> Answer<Box<dyn Peer>> {
         let separated = KvSeparationOptions::default().compression(CompressionType::None);
         options.with_kv_separation(large.then_some(separated))
     })?;
-    Ok(Box::new(Fjall { database, pairs, durable: setup.durable }))
+    Ok(Box::new(Fjall {
+        database,
+        pairs,
+        durable: setup.durable,
+    }))
 }
 
 impl Peer for Fjall {
     fn put(&self, changes: &mut dyn Iterator<Item = Change<'_>>) -> Answer<()> {
-        let Some(first) = changes.next() else { return Ok(()) };
+        let Some(first) = changes.next() else {
+            return Ok(());
+        };
         let Some(second) = changes.next() else {
             match first.value {
                 Some(value) => self.pairs.insert(first.key, value)?,
@@ -42,7 +48,10 @@ impl Peer for Fjall {
             }
             return if self.durable { self.sync() } else { Ok(()) };
         };
-        let mut batch = self.database.batch().durability(self.durable.then_some(PersistMode::SyncData));
+        let mut batch = self
+            .database
+            .batch()
+            .durability(self.durable.then_some(PersistMode::SyncData));
         for change in [first, second].into_iter().chain(changes) {
             match change.value {
                 Some(value) => batch.insert(&self.pairs, change.key, value),
@@ -63,7 +72,11 @@ impl Peer for Fjall {
 
     fn session(&self, frozen: bool) -> Answer<Box<dyn Session>> {
         let snapshot = frozen.then(|| self.database.snapshot());
-        Ok(Box::new(Reads { pairs: self.pairs.clone(), snapshot, found: None }))
+        Ok(Box::new(Reads {
+            pairs: self.pairs.clone(),
+            snapshot,
+            found: None,
+        }))
     }
 }
 

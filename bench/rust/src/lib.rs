@@ -89,8 +89,17 @@ pub unsafe extern "C" fn peer_open(
 ) -> i32 {
     // SAFETY: the caller gives a string.
     let path = unsafe { CStr::from_ptr(path) }.to_string_lossy().into_owned();
-    let setup = Setup { path: Path::new(&path), durable, cache_bytes, value_bytes };
-    let opened = if engine == 0 { redb_peer::open(&setup) } else { fjall_peer::open(&setup) };
+    let setup = Setup {
+        path: Path::new(&path),
+        durable,
+        cache_bytes,
+        value_bytes,
+    };
+    let opened = if engine == 0 {
+        redb_peer::open(&setup)
+    } else {
+        fjall_peer::open(&setup)
+    };
     let Some(peer) = told(opened) else { return -1 };
     // SAFETY: the caller gives a place.
     unsafe { *out = Box::into_raw(Box::new(peer)) };
@@ -108,7 +117,11 @@ pub unsafe extern "C" fn peer_close(peer: *mut Box<dyn Peer>) {
 /// # Safety
 /// `peer` is open; `changes` are `count`.
 #[no_mangle]
-pub unsafe extern "C" fn peer_put(peer: *const Box<dyn Peer>, changes: *const RawChange, count: usize) -> i32 {
+pub unsafe extern "C" fn peer_put(
+    peer: *const Box<dyn Peer>,
+    changes: *const RawChange,
+    count: usize,
+) -> i32 {
     // SAFETY: as the caller promises.
     let (peer, changes) = unsafe { (&*peer, std::slice::from_raw_parts(changes, count)) };
     let mut each = changes.iter().map(|change| Change {
@@ -145,7 +158,9 @@ pub unsafe extern "C" fn peer_session_new(
     out: *mut *mut Box<dyn Session>,
 ) -> i32 {
     // SAFETY: as the caller promises.
-    let Some(session) = told(unsafe { &*peer }.session(frozen)) else { return -1 };
+    let Some(session) = told(unsafe { &*peer }.session(frozen)) else {
+        return -1;
+    };
     // SAFETY: as the caller promises.
     unsafe { *out = Box::into_raw(Box::new(session)) };
     0
@@ -195,7 +210,8 @@ pub unsafe extern "C" fn peer_walk(
 ) -> i32 {
     // SAFETY: as the caller promises.
     let (session, start) = unsafe { (&mut *session, slice(start, start_len)) };
-    let mut call = |key: &[u8], value: &[u8]| each(user, key.as_ptr(), key.len(), value.as_ptr(), value.len());
+    let mut call =
+        |key: &[u8], value: &[u8]| each(user, key.as_ptr(), key.len(), value.as_ptr(), value.len());
     told(session.walk(start, &mut call)).map_or(-1, |()| 0)
 }
 

@@ -15,12 +15,21 @@ struct Redb {
 
 pub fn open(setup: &Setup<'_>) -> Answer<Box<dyn Peer>> {
     let cache = usize::try_from(setup.cache_bytes)?;
-    let database = Database::builder().set_cache_size(cache).create(setup.path.join("redb"))?;
+    let database = Database::builder()
+        .set_cache_size(cache)
+        .create(setup.path.join("redb"))?;
     let transaction = database.begin_write()?;
     transaction.open_table(PAIRS)?;
     transaction.commit()?;
-    let durability = if setup.durable { Durability::Immediate } else { Durability::None };
-    Ok(Box::new(Redb { database: Arc::new(database), durability }))
+    let durability = if setup.durable {
+        Durability::Immediate
+    } else {
+        Durability::None
+    };
+    Ok(Box::new(Redb {
+        database: Arc::new(database),
+        durability,
+    }))
 }
 
 impl Peer for Redb {
@@ -50,8 +59,16 @@ impl Peer for Redb {
     }
 
     fn session(&self, frozen: bool) -> Answer<Box<dyn Session>> {
-        let table = if frozen { Some(self.database.begin_read()?.open_table(PAIRS)?) } else { None };
-        Ok(Box::new(Reads { database: Arc::clone(&self.database), table, found: None }))
+        let table = if frozen {
+            Some(self.database.begin_read()?.open_table(PAIRS)?)
+        } else {
+            None
+        };
+        Ok(Box::new(Reads {
+            database: Arc::clone(&self.database),
+            table,
+            found: None,
+        }))
     }
 }
 
