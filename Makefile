@@ -13,6 +13,7 @@
 #   make valgrind   the C contract tests under valgrind
 #   make asan       the C contract tests and the library with AddressSanitizer
 #   make fuzz       the fuzz targets, SECONDS=10 each; TARGET=frame for one; make fuzz-long gives each 30 minutes
+#   make bench      sarsen beside its peers and the floor, hours of it; bench-quick: a minute, to see that all works
 #   make header     writes include/sarsen.h anew from src/ffi
 #   make clean
 
@@ -55,7 +56,8 @@ DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
 .NOTPARALLEL:
 neighbours: ROUNDS = 500
 .PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim \
-	explore neighbours damage powercut full-disk valgrind asan fuzz fuzz-long header clean FORCE
+	explore neighbours damage powercut full-disk valgrind asan fuzz fuzz-long bench bench-quick bench-build \
+	bench-draw header clean FORCE
 .DELETE_ON_ERROR:
 
 # A program that is linked with the shared library looks for it under its soname.
@@ -185,6 +187,26 @@ fuzz:
 # All of them, each until it has had RUNS executions or SECONDS, whichever comes first.
 fuzz-long:
 	@scripts/run_fuzz.sh $(BUILD)/fuzz $(LONG_SECONDS) $(LONG_RUNS) $(FUZZED)
+
+# ---- the benchmark -----------------------------------------------------------------------------------------
+
+# BENCH: options of the program, such as "--rows get --engines floor,sarsen"; docs/PERFORMANCE.md explains it.
+BENCH ?=
+BENCH_EXT4_MIB ?= 4096
+
+bench: bench-build
+	bench/ext4_image.sh $(BUILD)/bench $(BENCH_EXT4_MIB) bench/run.sh $(BUILD)/bench $(BENCH)
+
+# With its control: an engine that answers wrongly must be found out in every row.
+bench-quick: bench-build
+	$(BUILD)/bench/cmake/sarsen_bench --quick --control --dir $(BUILD)/bench/data
+	bench/run.sh $(BUILD)/bench --quick $(BENCH)
+
+bench-build: all
+	bench/build.sh $(BUILD)/bench $(TARGET)/release/libsarsen.so
+
+bench-draw:
+	bench/draw.py $(BUILD)/bench/results.json
 
 # ---- upkeep --------------------------------------------------------------------------------------------------
 
