@@ -129,3 +129,42 @@ fn nothing_is_left_undone() {
         }
     });
 }
+
+/// The crates that a manifest's library is built from, but for those that only its tests need.
+fn dependencies(manifest: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut counts = false;
+    for line in manifest.lines() {
+        if let Some(section) = line.strip_prefix('[') {
+            counts = section.ends_with("dependencies]") && !section.ends_with("dev-dependencies]");
+        } else if let Some((name, _)) = line.split_once(" = ").filter(|_| counts) {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    names
+}
+
+/// `--locked` refuses to build it otherwise, and nothing that runs each time builds it.
+#[test]
+fn the_lock_file_of_the_fuzz_targets_knows_what_the_library_is_built_from() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let Ok(lock) = fs::read_to_string(root.join("fuzz/Cargo.lock")) else {
+        assert!(!root.join("fuzz").exists(), "fuzz/Cargo.lock can be read");
+        return;
+    };
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("the manifest can be read");
+    let locked: Vec<&str> = lock
+        .lines()
+        .skip_while(|line| *line != "name = \"sarsen\"")
+        .skip_while(|line| *line != "dependencies = [")
+        .skip(1)
+        .take_while(|line| *line != "]")
+        .map(|line| line.trim_matches([' ', '"', ',']))
+        .collect();
+    assert_eq!(
+        locked,
+        dependencies(&manifest),
+        "run: cargo update -w --manifest-path fuzz/Cargo.toml"
+    );
+}

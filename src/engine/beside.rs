@@ -21,6 +21,7 @@ use crate::{
 
 const STORE: &str = "/store";
 const KEYS: u64 = 7;
+const MEMORY_BYTES: u64 = 256 << 10;
 
 type Step = Box<dyn FnOnce() + Send>;
 
@@ -164,7 +165,7 @@ impl File for WatchedFile {
 fn options(read_only: bool) -> Options {
     Options {
         read_only,
-        memory_bytes: 256 << 10,
+        memory_bytes: MEMORY_BYTES,
         chunk_bytes: 64 << 10,
         background: false,
         ..Options::default()
@@ -187,12 +188,14 @@ struct Writer {
     disk: SimVfs,
     engine: Mutex<Option<Arc<Engine>>>,
     retention: u64,
+    memory: u64,
 }
 
 impl Writer {
     fn open(&self) -> Arc<Engine> {
         let options = Options {
             log_retention_bytes: self.retention,
+            memory_bytes: self.memory,
             ..options(false)
         };
         let engine = Engine::open(Arc::new(self.disk.clone()), Path::new(STORE), &options).unwrap();
@@ -206,16 +209,26 @@ impl Writer {
     }
 
     fn commit(&self, count: u64) {
-        let engine = self.engine();
         for _ in 0..count {
-            let seq = engine.last_seq() + 1;
-            let mut draft = Draft::new();
-            draft.set_kv(&(seq % KEYS).to_le_bytes(), &value_of(seq)).unwrap();
-            draft
-                .append_stream(b"s", Data::Bytes(&seq.to_le_bytes()))
-                .unwrap();
-            assert_eq!(engine.commit(&mut draft, Some(Survive::Process)).unwrap(), seq);
+            self.commit_with(0);
         }
+    }
+
+    /// Once, with so many KiB more.
+    fn commit_with(&self, more: u64) {
+        let engine = self.engine();
+        let seq = engine.last_seq() + 1;
+        let mut draft = Draft::new();
+        draft.set_kv(&(seq % KEYS).to_le_bytes(), &value_of(seq)).unwrap();
+        draft
+            .append_stream(b"s", Data::Bytes(&seq.to_le_bytes()))
+            .unwrap();
+        for number in 0..more {
+            draft
+                .set_kv(format!("extra-{number}").as_bytes(), &[7; 1_024])
+                .unwrap();
+        }
+        assert_eq!(engine.commit(&mut draft, Some(Survive::Process)).unwrap(), seq);
     }
 
     fn close(&self) {
@@ -320,19 +333,7 @@ const ACTS: [(&str, bool, Act); 10] = [
         "commits what fits into no segment that is ready",
         true,
         |writer| {
-            let engine = writer.engine();
-            let mut draft = Draft::new();
-            let seq = engine.last_seq() + 1;
-            draft.set_kv(&(seq % KEYS).to_le_bytes(), &value_of(seq)).unwrap();
-            draft
-                .append_stream(b"s", Data::Bytes(&seq.to_le_bytes()))
-                .unwrap();
-            for number in 0..300u64 {
-                draft
-                    .set_kv(format!("extra-{number}").as_bytes(), &[7; 1_000])
-                    .unwrap();
-            }
-            engine.commit(&mut draft, Some(Survive::Process)).unwrap();
+            writer.commit_with(300);
             writer.commit(3);
         },
     ),
@@ -370,24 +371,34 @@ const ACTS: [(&str, bool, Act); 10] = [
     }),
 ];
 
-fn play(retention: u64, is_open: bool, act: Act, at: u64) -> u64 {
-    let disk = SimVfs::new(1).with_reserve(4 << 20);
-    let writer = Arc::new(Writer {
+fn writer(disk: &SimVfs, retention: u64, memory: u64) -> Arc<Writer> {
+    Arc::new(Writer {
         disk: disk.clone(),
         engine: Mutex::new(None),
         retention,
-    });
+        memory,
+    })
+}
+
+fn play(retention: u64, is_open: bool, act: Act, at: u64) -> u64 {
+    let disk = SimVfs::new(1).with_reserve(4 << 20);
+    let writer = writer(&disk, retention, MEMORY_BYTES);
     writer.commit(25);
     writer.engine().compact().unwrap();
     writer.commit(25);
     if !is_open {
         writer.close();
     }
+    read_while(&disk, &writer, act, at)
+}
+
+/// Reads all, and has the writer act before call number `at`; how many calls there were.
+fn read_while(disk: &SimVfs, writer: &Arc<Writer>, act: Act, at: u64) -> u64 {
     let turn = Arc::new(Turn {
         calls: AtomicU64::new(0),
         at: AtomicU64::new(at),
         step: Mutex::new(Some(Box::new({
-            let writer = Arc::clone(&writer);
+            let writer = Arc::clone(writer);
             move || act(&writer)
         }))),
     });
@@ -395,7 +406,7 @@ fn play(retention: u64, is_open: bool, act: Act, at: u64) -> u64 {
         disk: Arc::new(disk.clone()),
         turn: Arc::clone(&turn),
     };
-    read(Arc::new(watched), &writer, &disk);
+    read(Arc::new(watched), writer, disk);
     writer.close();
     turn.calls.load(Ordering::Relaxed)
 }
@@ -414,6 +425,43 @@ fn whatever_a_writer_does_between_two_calls_of_a_reader_it_sees_a_prefix() {
         }
     }
     assert!(played > 500, "{played} places are too few to be all");
+}
+
+/// A reader maps a segment that the writer is filling with zeros, which then is finished, and written full.
+#[test]
+fn a_segment_may_grow_while_a_reader_opens_it() {
+    let play = |at| {
+        let disk = SimVfs::new(1).with_reserve(4 << 20);
+        let writer = writer(&disk, 0, 4 << 20);
+        while writer.engine().supply.prepare(0).unwrap() {}
+        while writer.engine().supply.ready(0) {
+            writer.commit_with(5);
+        }
+        // Once the one in use is full, this one follows.
+        assert!(
+            writer.engine().supply.prepare(260 << 10).unwrap(),
+            "all was made in one step"
+        );
+        read_while(
+            &disk,
+            &writer,
+            |writer| {
+                while writer.engine().supply.prepare(260 << 10).unwrap() {}
+                while writer.engine().supply.ready(0) {
+                    writer.commit_with(20);
+                }
+                // Well behind where its zeros ended.
+                for _ in 0..20 {
+                    writer.commit_with(20);
+                }
+            },
+            at,
+        )
+    };
+    for at in 0..play(u64::MAX) {
+        let outcome = std::panic::catch_unwind(|| play(at));
+        assert!(outcome.is_ok(), "a segment grew at call {at}");
+    }
 }
 
 /// A reader with an older state comes to a part that upkeep has retired: it is mapped before its name goes, and who is

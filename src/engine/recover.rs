@@ -218,6 +218,7 @@ fn replay(sources: &Sources<'_>, limit: u64) -> Result<(Replayed, ReplayEnd)> {
         durable_seq: manifest.durable_seq,
         limit,
         salvage: sources.options.salvage,
+        beside_writer: sources.options.read_only && !sources.options.salvage,
     };
     let end = log::replay(
         sources.vfs,

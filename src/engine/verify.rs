@@ -151,6 +151,7 @@ impl Engine {
             // What ended the log is to be told, where it was opened in spite of that.
             limit: if self.options.salvage { u64::MAX } else { published },
             salvage: self.options.salvage,
+            beside_writer: !self.options.salvage,
         };
         let directory = self.root.join("log");
         let end = log::replay(

@@ -12,7 +12,7 @@ use std::{path::Path, sync::Arc};
 
 use super::{
     inspect::{frame_behind, header_at, look_on, unchecked_header_at, Evidence},
-    segment::{segment_display_name, segment_entries, Segment, SegmentEntries},
+    segment::{segment_display_name, segment_entries, segment_files, Segment, SegmentEntries},
     stray,
 };
 use crate::{
@@ -40,6 +40,8 @@ pub(crate) struct ReplayStart {
     pub(crate) limit: u64,
     /// What can't be read counts as damaged, and is no reason to stop.
     pub(crate) salvage: bool,
+    /// A writer may be at work on the same files.
+    pub(crate) beside_writer: bool,
 }
 
 /// How far the log goes, and what that is worth.
@@ -99,7 +101,7 @@ pub(crate) fn replay(
         entries => entries?,
     };
     let highest_number = files.last().map_or(0, |(number, _)| *number);
-    let (segments, unreadable) = open_segments(vfs.as_ref(), directory, &files, first_segment, &start)?;
+    let (mut segments, unreadable) = open_segments(vfs.as_ref(), directory, &files, first_segment, &start)?;
     let misfit = misfits.into_iter().find(|number| *number >= first_segment);
     let misfit = misfit.map(|number| {
         Error::corrupt(
@@ -128,26 +130,39 @@ pub(crate) fn replay(
             claimed_seq = claimed_seq.max(behind.durable_seq.min(start.limit));
             break Behind::default();
         }
+        let mut grown = false;
         if let Some((segment, offset, frame)) = next_frame(&segments, uuid, &position, &chain, &mut scratch) {
-            apply(&frame, segment, offset)?;
-            claimed_seq = claimed_seq.max(frame.header.durable_seq);
-            replayed_bytes = replayed_bytes.saturating_add(frame.frame_len());
-            chain.expected = frame.header.seq.saturating_add(1);
-            chain.previous_crc = frame.crc;
-            chain.epoch = frame.header.epoch;
-            position = LogPosition {
-                segment: segment.number(),
-                offset: offset.saturating_add(frame.frame_len()),
-                previous_crc: frame.crc,
-            };
+            // Mapped while a living writer was still filling it with zeros; now it is as long as it is to be.
+            grown = start.beside_writer && offset == 0 && segment.has_grown()?;
+            if !grown {
+                apply(&frame, segment, offset)?;
+                claimed_seq = claimed_seq.max(frame.header.durable_seq);
+                replayed_bytes = replayed_bytes.saturating_add(frame.frame_len());
+                chain.expected = frame.header.seq.saturating_add(1);
+                chain.previous_crc = frame.crc;
+                chain.epoch = frame.header.epoch;
+                position = LogPosition {
+                    segment: segment.number(),
+                    offset: offset.saturating_add(frame.frame_len()),
+                    previous_crc: frame.crc,
+                };
+                continue;
+            }
+        }
+        if grown && look_again(vfs.as_ref(), directory, &mut segments, &position)? {
             continue;
         }
         let evidence = gather(&segments, uuid, &position, &mut scratch);
-        if evidence.durable_seq.max(claimed_seq) < chain.expected || looked_at == chain.expected {
+        if looked_at == chain.expected {
             break evidence;
         }
-        // A writer may live beside us and have gone on between the two looks. What it calls durable was whole before
-        // it said so: a second look at the stop finds it, unless it is damaged.
+        // A writer that lives beside us may have gone on since. What it calls durable was whole before it said so, in
+        // files that were as long as they are to be: a second look at the stop finds it, unless it is damaged.
+        let went_on = start.beside_writer && look_again(vfs.as_ref(), directory, &mut segments, &position)?;
+        if !went_on && evidence.durable_seq.max(claimed_seq) < chain.expected {
+            break evidence;
+        }
+        claimed_seq = claimed_seq.max(evidence.durable_seq);
         looked_at = chain.expected;
     };
     claimed_seq = claimed_seq.max(evidence.durable_seq);
@@ -227,6 +242,40 @@ fn open_segments(
         segments.push(Arc::new(segment));
     }
     Ok((segments, unreadable))
+}
+
+/// Takes in what a living writer did to its files since they were mapped: segments that were still being filled with
+/// zeros, and new ones. Whether that was anything.
+fn look_again(
+    vfs: &dyn Vfs,
+    directory: &Path,
+    segments: &mut Vec<Arc<Segment>>,
+    position: &LogPosition,
+) -> Result<bool> {
+    let mut went_on = false;
+    for (number, len) in segment_files(vfs, directory)? {
+        if number < position.segment || len > MOST_SEGMENT_BYTES {
+            continue;
+        }
+        let place = segments.binary_search_by_key(&number, |segment| segment.number());
+        let known = place.is_ok_and(|place| segments.get(place).is_some_and(|segment| segment.size() >= len));
+        if known {
+            continue;
+        }
+        let Some(segment) = Segment::replayed(vfs, directory, number)?.map(Arc::new) else {
+            continue;
+        };
+        match place {
+            Ok(place) => {
+                if let Some(shorter) = segments.get_mut(place) {
+                    *shorter = segment;
+                }
+            }
+            Err(place) => segments.insert(place, segment),
+        }
+        went_on = true;
+    }
+    Ok(went_on)
 }
 
 /// The whole frame that goes on with the chain: at the position, or else at the start of a later segment. An opening

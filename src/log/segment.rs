@@ -191,6 +191,13 @@ impl Segment {
         self.size
     }
 
+    /// Whether the file is longer than it was when it was mapped.
+    pub(super) fn has_grown(&self) -> Result<bool> {
+        self.file
+            .as_ref()
+            .map_or(Ok(false), |file| Ok(file.len()? > self.size))
+    }
+
     /// The mapped bytes. Empty for a segment that is only kept for followers.
     pub(crate) fn region(&self) -> &Arc<Region> {
         &self.region

@@ -93,6 +93,7 @@ fn empty() -> ReplayStart {
         durable_seq: 0,
         limit: u64::MAX,
         salvage: false,
+        beside_writer: false,
     }
 }
 
