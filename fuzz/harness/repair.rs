@@ -49,11 +49,12 @@ pub fn repair(files: &mut Files, follow: bool) {
     for (name, bytes) in files.iter_mut() {
         if name.ends_with(".run") {
             let bytes = bytes_of(bytes);
-            if let Some(footer) = repair_part(bytes) {
-                footers.insert(number_of(name, "index/", ".run"), footer);
+            let number = number_of(name, "index/", ".run");
+            if let Some(footer) = repair_part(bytes, &uuid, number) {
+                footers.insert(number, footer);
             }
         } else if name.starts_with("blocks/") {
-            repair_chunk(bytes_of(bytes));
+            repair_chunk(bytes_of(bytes), &uuid);
         } else if name.ends_with(".log") {
             // In the order of their numbers, since a frame names the one before.
             repair_segment(
@@ -92,7 +93,7 @@ struct Footer {
     max_seq: u64,
 }
 
-fn repair_part(file: &mut [u8]) -> Option<Footer> {
+fn repair_part(file: &mut [u8], uuid: &[u8], number: u64) -> Option<Footer> {
     let len = file.len() / UNIT * UNIT;
     let file = file.get_mut(..len)?;
     let units = usize::try_from(u32_at(file, len.checked_sub(8)?)?).ok()?;
@@ -102,7 +103,7 @@ fn repair_part(file: &mut [u8]) -> Option<Footer> {
         units
     };
     let (pages, footer) = file.split_at_mut_checked(len - units * UNIT)?;
-    let number = u64_at(footer, 16)?;
+    let seed = [uuid, &number.to_le_bytes()].concat();
     let mut unit = 0;
     while unit * UNIT < pages.len() {
         let rest = pages.get_mut(unit * UNIT..)?;
@@ -110,17 +111,13 @@ fn repair_part(file: &mut [u8]) -> Option<Footer> {
             .ok()?
             .clamp(1, rest.len() / UNIT);
         let page = rest.get_mut(..units * UNIT)?;
-        let crc = crc_of(&[
-            &number.to_le_bytes(),
-            &u32::try_from(unit).ok()?.to_le_bytes(),
-            page.get(4..)?,
-        ]);
+        let crc = crc_of(&[&seed, &u32::try_from(unit).ok()?.to_le_bytes(), page.get(4..)?]);
         put(page, 0, &crc.to_le_bytes());
         unit += units;
     }
     let end = footer.len() - 4;
     put(footer, end - 4, &u32::try_from(units).ok()?.to_le_bytes());
-    let crc = crc_of(&[footer.get(..end)?]);
+    let crc = crc_of(&[&seed, footer.get(..end)?]);
     put(footer, end, &crc.to_le_bytes());
     Some(Footer {
         file_len: len as u64,
@@ -133,9 +130,9 @@ fn repair_part(file: &mut [u8]) -> Option<Footer> {
 
 // ---- chunks --------------------------------------------------------------------------------------
 
-fn repair_chunk(file: &mut [u8]) -> Option<()> {
+fn repair_chunk(file: &mut [u8], uuid: &[u8]) -> Option<()> {
     put(file, 0, b"SCHK");
-    let crc = crc_of(&[file.get(8..32)?]);
+    let crc = crc_of(&[uuid, file.get(8..32)?]);
     put(file, 4, &crc.to_le_bytes());
     let (nonce, rewrite) = (u64_at(file, 8)?, u32_at(file, 20)?);
     let mut places = HashMap::new();

@@ -37,9 +37,11 @@ use crate::{
     vfs::{lock, open_member, File, Member, OpenMode, Vfs},
 };
 
-/// How chunks of a store are read.
+/// What the chunks of a store have in common.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ChunkOptions {
+    /// The store's: the CRCs of their headers are seeded with it.
+    pub(crate) uuid: [u8; 16],
     /// Check large blocks at every read instead of when first touched.
     pub(crate) check_every_read: bool,
 }
@@ -95,7 +97,7 @@ impl Chunk {
         };
         let path = directory.join(chunk_file_name(number, 0));
         let file = create_file(vfs, &path)?;
-        if let Err(error) = file.write_at(0, &header_bytes(&meta)) {
+        if let Err(error) = file.write_at(0, &header_bytes(&options.uuid, &meta)) {
             drop(file);
             // What matters is the first error; a file that stays behind is replaced the next time.
             let _ = vfs.unlink(&path);
@@ -146,7 +148,7 @@ impl Chunk {
             return Err(damaged("the chunk's file ends inside its header"));
         }
         file.read_at(0, &mut bytes)?;
-        let header = ChunkHeader::decode(&bytes)
+        let header = ChunkHeader::decode(&bytes, &options.uuid)
             .filter(|header| header.number == number && header.rewrite == 0)
             .ok_or_else(|| damaged("the chunk's header fails its check"))?;
         let meta = ChunkMeta {
@@ -293,7 +295,7 @@ impl Chunk {
     }
 
     pub(super) fn header(&self) -> Vec<u8> {
-        header_bytes(&self.fixed)
+        header_bytes(&self.options.uuid, &self.fixed)
     }
 
     /// `fdatasync`, if anything was written since the last one. Once it failed it fails for good: what the disk has
@@ -408,7 +410,7 @@ impl Chunk {
         let region = file.map(map_len)?;
         let header = region
             .bytes(0, to_u64(CHUNK_HEADER_BYTES))
-            .and_then(ChunkHeader::decode);
+            .and_then(|bytes| ChunkHeader::decode(bytes, &self.options.uuid));
         let expected = ChunkHeader {
             nonce: self.fixed.nonce,
             number: self.fixed.number,
@@ -462,13 +464,13 @@ impl Chunk {
 }
 
 /// What a chunk's file begins with, up to its first block.
-pub(super) fn header_bytes(meta: &ChunkMeta) -> Vec<u8> {
+pub(super) fn header_bytes(uuid: &[u8; 16], meta: &ChunkMeta) -> Vec<u8> {
     let header = ChunkHeader {
         nonce: meta.nonce,
         number: meta.number,
         rewrite: meta.rewrite,
     };
-    let mut bytes = header.encode().to_vec();
+    let mut bytes = header.encode(uuid).to_vec();
     bytes.resize(
         to_usize(first_offset(meta.large)).unwrap_or(CHUNK_HEADER_BYTES),
         0,

@@ -177,7 +177,7 @@ fn file_start(meta: &ChunkMeta) -> Vec<u8> {
         number: meta.number,
         rewrite: meta.rewrite,
     };
-    let mut file = header.encode().to_vec();
+    let mut file = header.encode(&ChunkOptions::default().uuid).to_vec();
     file.resize(to_usize(first_offset(meta.large)).unwrap_or(0), 0);
     file
 }
@@ -321,6 +321,7 @@ pub fn chunk(input: &[u8]) {
     }
     let options = ChunkOptions {
         check_every_read: first & 16 != 0,
+        ..ChunkOptions::default()
     };
     let outcome = look_through(base, &meta, file, options, edited);
     assert!(

@@ -103,7 +103,7 @@ impl Rewriter {
         let meta = ChunkMeta { rewrite, ..old };
         let output = Output::new(
             directory.join(chunk_file_name(old.number, rewrite)),
-            header_bytes(&meta),
+            header_bytes(&chunk.options().uuid, &meta),
         );
         Ok(Rewriter {
             vfs,

@@ -13,7 +13,7 @@ use super::{
     import::remove_tree,
     manifest_file::ManifestFile,
     observer::Observer,
-    open::{empty_manifest, parent_of},
+    open::{empty_manifest, new_uuid, parent_of},
     readers::Readers,
     state::View,
     upkeep::STEP_BYTES,
@@ -23,7 +23,7 @@ use crate::{
     blocks::{first_offset, Chunk},
     error::{Error, Result},
     format::{
-        block::ChunkHeader,
+        block::{ChunkHeader, CHUNK_HEADER_BYTES},
         bytes::to_usize,
         manifest::{ChunkMeta, Counts, PartMeta, RunMeta},
         record::{kind, RecordKey},
@@ -118,19 +118,18 @@ impl Engine {
             ManifestFile::new(Arc::clone(&self.vfs), path.to_path_buf(), manifest.clone())
                 .replace(manifest)?;
         }
+        let uuid = new_uuid(&self.vfs)?;
         let next_file = Arc::new(AtomicU64::new(1));
-        let (parts, counts) = self.copy_index(view, &path.join("index"), &next_file)?;
-        let mut chunks = self.copy_chunks(view, &path.join("blocks"))?;
+        let (parts, counts) = self.copy_index(view, &path.join("index"), uuid, &next_file)?;
+        let mut chunks = self.copy_chunks(view, &path.join("blocks"), &uuid)?;
         if self.options.read_only {
-            self.write_pending(view, &path.join("blocks"), &mut chunks)?;
+            self.write_pending(view, &path.join("blocks"), &uuid, &mut chunks)?;
         }
         for name in ["log", "blocks", "index"] {
             self.vfs.sync_directory(&path.join(name))?;
         }
         self.vfs.sync_directory(path)?;
 
-        let mut uuid = [0; 16];
-        self.vfs.random(&mut uuid)?;
         let mut manifest = empty_manifest(uuid, self.chunk_bytes);
         manifest.checkpoint_seq = seq;
         manifest.durable_seq = seq;
@@ -159,6 +158,7 @@ impl Engine {
         &self,
         view: &View,
         directory: &Path,
+        uuid: [u8; 16],
         next_file: &Arc<AtomicU64>,
     ) -> Result<(Vec<PartMeta>, Counts)> {
         let mut only = SnapshotOnly {
@@ -174,6 +174,7 @@ impl Engine {
         let mut builder = Builder::new(
             Arc::clone(&self.vfs),
             directory.to_path_buf(),
+            uuid,
             Arc::clone(next_file),
             view.state.merged(),
             None,
@@ -191,7 +192,13 @@ impl Engine {
     }
 
     /// A reader can't have the log checkpointed: what it serves from there goes to the copied chunks directly.
-    fn write_pending(&self, view: &View, directory: &Path, chunks: &mut Vec<ChunkMeta>) -> Result<()> {
+    fn write_pending(
+        &self,
+        view: &View,
+        directory: &Path,
+        uuid: &[u8; 16],
+        chunks: &mut Vec<ChunkMeta>,
+    ) -> Result<()> {
         for generation in view.state.generations.iter().rev() {
             let mut number = 0;
             while let Some(image) = generation.pending.get(number) {
@@ -210,7 +217,7 @@ impl Engine {
                             rewrite: 0,
                         };
                         let file = self.vfs.open(&path, OpenMode::CreateNew)?;
-                        file.write_at(0, &header.encode())?;
+                        file.write_at(0, &header.encode(uuid))?;
                         (file, header.nonce)
                     }
                 };
@@ -240,7 +247,7 @@ impl Engine {
 
     /// Copies every chunk that is there, as the newest state of a writer has it: the snapshot's blocks are live in all of
     /// them.
-    fn copy_chunks(&self, view: &View, directory: &Path) -> Result<Vec<ChunkMeta>> {
+    fn copy_chunks(&self, view: &View, directory: &Path, uuid: &[u8; 16]) -> Result<Vec<ChunkMeta>> {
         let mut metas = Vec::new();
         for number in view
             .state
@@ -260,7 +267,7 @@ impl Engine {
                 let Some(chunk) = state.chunks.get(number).cloned() else {
                     break;
                 };
-                match self.copy_chunk(&chunk, directory) {
+                match self.copy_chunk(&chunk, directory, uuid) {
                     Ok(meta) => {
                         metas.push(meta);
                         break;
@@ -282,7 +289,7 @@ impl Engine {
             .is_none_or(|known| !Arc::ptr_eq(known, chunk))
     }
 
-    fn copy_chunk(&self, chunk: &Arc<Chunk>, directory: &Path) -> Result<ChunkMeta> {
+    fn copy_chunk(&self, chunk: &Arc<Chunk>, directory: &Path, uuid: &[u8; 16]) -> Result<ChunkMeta> {
         let meta = chunk.meta();
         let from = self.vfs.open(chunk.path(), OpenMode::Read)?;
         // A rewritten file ends with its table; a plain one holds more than its checkpointed bytes at times.
@@ -301,12 +308,14 @@ impl Engine {
                 .get_mut(..piece_len)
                 .ok_or_else(|| Error::internal("copy buffer"))?;
             from.read_at(at, piece)?;
-            if at == 0 && ChunkHeader::decode(piece).is_none() {
-                return Err(Error::corrupt(
-                    chunk.path().display().to_string(),
-                    0,
-                    "the chunk's header is damaged",
-                ));
+            if at == 0 {
+                reseal_header(piece, &self.uuid, uuid).ok_or_else(|| {
+                    Error::corrupt(
+                        chunk.path().display().to_string(),
+                        0,
+                        "the chunk's header is damaged",
+                    )
+                })?;
             }
             to.write_at(at, piece)?;
             at = at.saturating_add(crate::format::bytes::to_u64(piece_len));
@@ -316,6 +325,14 @@ impl Engine {
         }
         Ok(meta)
     }
+}
+
+/// The header at the start of a chunk's bytes becomes that of the same chunk in another store.
+fn reseal_header(bytes: &mut [u8], from: &[u8; 16], to: &[u8; 16]) -> Option<()> {
+    let header = ChunkHeader::decode(bytes, from)?;
+    let place = bytes.first_chunk_mut::<CHUNK_HEADER_BYTES>()?;
+    *place = header.encode(to);
+    Some(())
 }
 
 /// Whether some generation still serves small blocks from the log.

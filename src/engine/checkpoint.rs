@@ -314,6 +314,7 @@ impl Checkpoint {
         Builder::new(
             Arc::clone(&engine.vfs),
             engine.index_directory(),
+            engine.uuid,
             Arc::clone(&engine.next_file),
             Merged::new(&[Arc::clone(&self.frozen.generation.memtable)], &[]),
             None,
@@ -573,6 +574,7 @@ impl Engine {
 
     pub(super) fn chunk_options(&self) -> ChunkOptions {
         ChunkOptions {
+            uuid: self.uuid,
             check_every_read: self.options.check == super::Check::EveryRead,
         }
     }

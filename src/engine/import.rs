@@ -109,7 +109,8 @@ impl Engine {
             chunk_bytes: self.chunk_bytes,
             ..self.options.clone()
         };
-        let staged = Engine::open(Arc::clone(&self.vfs), staging, &options)?;
+        // Under this store's uuid: the files that are moved over are then this store's from the start.
+        let staged = Engine::open_or_create(Arc::clone(&self.vfs), staging, &options, Some(self.uuid))?;
         let mut source = Ancestor::open(&self.vfs, path)?;
         let mut draft = Draft::new();
         let mut records = 0u64;

@@ -60,6 +60,7 @@ impl Merge {
         let builder = Builder::new(
             Arc::clone(&engine.vfs),
             engine.index_directory(),
+            engine.uuid,
             Arc::clone(&engine.next_file),
             Merged::new(&[], &runs),
             after,
@@ -231,6 +232,7 @@ impl Engine {
         Part::new(
             Arc::clone(&self.vfs),
             self.part_path(meta.file),
+            self.uuid,
             meta.clone(),
             check_every_read,
         )

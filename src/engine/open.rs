@@ -61,6 +61,16 @@ enum Found {
 
 impl Engine {
     pub(crate) fn open(vfs: Arc<dyn Vfs>, root: &Path, options: &Options) -> Result<Arc<Engine>> {
+        Engine::open_or_create(vfs, root, options, None)
+    }
+
+    /// A store that is created gets this uuid, if one is given.
+    pub(super) fn open_or_create(
+        vfs: Arc<dyn Vfs>,
+        root: &Path,
+        options: &Options,
+        uuid: Option<[u8; 16]>,
+    ) -> Result<Arc<Engine>> {
         options.check()?;
         let start_us = vfs.now_us();
         let mut options = options.clone();
@@ -108,7 +118,7 @@ impl Engine {
             Some(take_lock(&vfs, root)?)
         };
         if !options.read_only && vfs.entry_kind(&root.join(MANIFEST_NAME))?.is_none() {
-            create(&vfs, root, &options)?;
+            create(&vfs, root, &options, uuid)?;
         }
         if !options.read_only {
             // A process that was killed while it switched manifests may have left the new one's name in the page cache
@@ -167,6 +177,7 @@ impl Engine {
 
         let next_chunk = Arc::new(AtomicU32::new(recovered.next_chunk));
         let chunk_options = crate::blocks::ChunkOptions {
+            uuid: current.uuid,
             check_every_read: options.check == super::Check::EveryRead,
         };
         let large = LargeWriter::new(
@@ -653,7 +664,7 @@ fn take_lock(vfs: &Arc<dyn Vfs>, root: &Path) -> Result<Arc<dyn File>> {
 }
 
 /// Directories first, the manifest last: until it is there, nothing is a store.
-fn create(vfs: &Arc<dyn Vfs>, root: &Path, options: &Options) -> Result<()> {
+fn create(vfs: &Arc<dyn Vfs>, root: &Path, options: &Options, uuid: Option<[u8; 16]>) -> Result<()> {
     for name in [LOG_NAME, BLOCKS_NAME, INDEX_NAME] {
         let path = root.join(name);
         if vfs.entry_kind(&path)?.is_none() {
@@ -665,10 +676,15 @@ fn create(vfs: &Arc<dyn Vfs>, root: &Path, options: &Options) -> Result<()> {
     if !is_made(Defect::DirectoriesNotSynced) {
         vfs.sync_directory(root)?;
     }
-    let mut uuid = [0; 16];
-    vfs.random(&mut uuid)?;
+    let uuid = uuid.map_or_else(|| new_uuid(vfs), Ok)?;
     let manifest = empty_manifest(uuid, options.chunk_bytes);
     ManifestFile::new(Arc::clone(vfs), root.to_path_buf(), manifest.clone()).replace(manifest)
+}
+
+pub(super) fn new_uuid(vfs: &Arc<dyn Vfs>) -> Result<[u8; 16]> {
+    let mut uuid = [0; 16];
+    vfs.random(&mut uuid)?;
+    Ok(uuid)
 }
 
 /// The manifest of a store without data.

@@ -156,23 +156,31 @@ pub(super) fn recover(sources: &Sources<'_>, start_us: u64) -> Result<Recovered>
     })
 }
 
-fn chunk_options(options: &Options) -> ChunkOptions {
+fn chunk_options(sources: &Sources<'_>) -> ChunkOptions {
     ChunkOptions {
-        check_every_read: options.check == super::Check::EveryRead,
+        uuid: sources.manifest.uuid,
+        check_every_read: sources.options.check == super::Check::EveryRead,
     }
 }
 
 fn open_runs(sources: &Sources<'_>) -> Vec<Arc<Run>> {
     let check_every_read = sources.options.check == super::Check::EveryRead;
+    let uuid = sources.manifest.uuid;
     let open = |meta: &crate::format::manifest::PartMeta| {
         let path = sources
             .root
             .join("index")
             .join(crate::index::part_file_name(meta.file));
         if sources.options.salvage {
-            return Part::salvaged(Arc::clone(sources.vfs), path, meta.clone());
+            return Part::salvaged(Arc::clone(sources.vfs), path, uuid, meta.clone());
         }
-        Part::new(Arc::clone(sources.vfs), path, meta.clone(), check_every_read)
+        Part::new(
+            Arc::clone(sources.vfs),
+            path,
+            uuid,
+            meta.clone(),
+            check_every_read,
+        )
     };
     let runs = sources.manifest.runs.iter();
     runs.map(|meta| {
@@ -186,7 +194,7 @@ fn open_runs(sources: &Sources<'_>) -> Vec<Arc<Run>> {
 fn replay(sources: &Sources<'_>, limit: u64) -> Result<(Replayed, ReplayEnd)> {
     let manifest = sources.manifest;
     let directory = sources.root.join("blocks");
-    let options = chunk_options(sources.options);
+    let options = chunk_options(sources);
     let mut chunks = ChunkSet::new();
     for meta in &manifest.chunks {
         chunks = chunks.with(Chunk::open(

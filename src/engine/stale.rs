@@ -39,8 +39,9 @@ pub(super) fn newest_unknown_part(sources: &Sources<'_>) -> Result<Option<Unknow
         if number < sources.manifest.next_file {
             continue;
         }
-        // One that is not whole, or can't be read, says nothing.
-        let Ok(Some(max_seq)) = read_max_seq(sources.vfs, &directory.join(&entry.name), number) else {
+        // One that is not whole, or of another store, or can't be read, says nothing.
+        let path = directory.join(&entry.name);
+        let Ok(Some(max_seq)) = read_max_seq(sources.vfs, &path, &sources.manifest.uuid, number) else {
             continue;
         };
         if newest.as_ref().is_none_or(|newest| newest.max_seq < max_seq) {

@@ -72,7 +72,12 @@ impl Engine {
 
     fn verify_manifest(&self, findings: &mut Vec<Finding>) -> Result<()> {
         let bad_copy = match super::manifest_file::ManifestFile::read(&self.vfs, &self.root) {
-            Ok(Some(manifest)) => manifest.bad_copy(),
+            Ok(Some(manifest)) => {
+                if manifest.current().uuid != self.uuid {
+                    findings.push(finding("MANIFEST", 0, "the manifest is that of another store"));
+                }
+                manifest.bad_copy()
+            }
             Ok(None) => {
                 findings.push(finding("MANIFEST", 0, "the file is gone"));
                 None

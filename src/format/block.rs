@@ -202,6 +202,10 @@ pub(crate) fn encode_large_head(nonce: u64, offset: u64, data: &[u8]) -> (Vec<u8
     (head, whole)
 }
 
+fn chunk_header_crc(uuid: &[u8; 16], header: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(uuid), header.get(8..).unwrap_or_default())
+}
+
 /// The first bytes of a chunk file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ChunkHeader {
@@ -213,23 +217,24 @@ pub(crate) struct ChunkHeader {
 }
 
 impl ChunkHeader {
-    pub(crate) fn encode(&self) -> [u8; CHUNK_HEADER_BYTES] {
+    /// `uuid`: of the store that the file belongs to.
+    pub(crate) fn encode(&self, uuid: &[u8; 16]) -> [u8; CHUNK_HEADER_BYTES] {
         let mut out = [0; CHUNK_HEADER_BYTES];
         put(&mut out, 0, &CHUNK_MAGIC.to_le_bytes());
         put(&mut out, 8, &self.nonce.to_le_bytes());
         put(&mut out, 16, &self.number.to_le_bytes());
         put(&mut out, 20, &self.rewrite.to_le_bytes());
-        let crc = crc32c::crc32c(out.get(8..).unwrap_or_default());
+        let crc = chunk_header_crc(uuid, &out);
         put(&mut out, 4, &crc.to_le_bytes());
         out
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Option<ChunkHeader> {
+    pub(crate) fn decode(bytes: &[u8], uuid: &[u8; 16]) -> Option<ChunkHeader> {
         let bytes = bytes.get(..CHUNK_HEADER_BYTES)?;
         let mut reader = Reader::new(bytes);
         let magic = reader.u32()?;
         let crc = reader.u32()?;
-        if magic != CHUNK_MAGIC || crc != crc32c::crc32c(bytes.get(8..)?) {
+        if magic != CHUNK_MAGIC || crc != chunk_header_crc(uuid, bytes) {
             return None;
         }
         let (nonce, number, rewrite) = (reader.u64()?, reader.u32()?, reader.u32()?);

@@ -61,6 +61,7 @@ struct Output {
 pub(crate) struct Builder {
     vfs: Arc<dyn Vfs>,
     directory: PathBuf,
+    uuid: [u8; 16],
     next_file: Arc<AtomicU64>,
     source: Merged,
     rules: BuildRules,
@@ -87,10 +88,11 @@ fn out_of_order() -> Error {
 }
 
 impl Builder {
-    /// Starts above `after`, where that is given.
+    /// Starts above `after`, where that is given. `uuid` is that of the store which the parts are for.
     pub(crate) fn new(
         vfs: Arc<dyn Vfs>,
         directory: PathBuf,
+        uuid: [u8; 16],
         next_file: Arc<AtomicU64>,
         mut source: Merged,
         after: Option<Vec<u8>>,
@@ -108,6 +110,7 @@ impl Builder {
         Ok(Builder {
             vfs,
             directory,
+            uuid,
             next_file,
             source,
             rules,
@@ -234,7 +237,7 @@ impl Builder {
             let file = self
                 .vfs
                 .open(&self.directory.join(part_file_name(number)), OpenMode::CreateNew)?;
-            let writer = PartWriter::new(Arc::clone(&file), number);
+            let writer = PartWriter::new(Arc::clone(&file), &self.uuid, number);
             self.output = Some(Output {
                 number,
                 file,

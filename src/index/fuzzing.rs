@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    page::{crc_matches, seal, PageBuilder, PageHeader, PagePlace, UNIT_BYTES},
+    page::{crc_matches, seal, PageBuilder, PageHeader, PagePlace, PartSeed, UNIT_BYTES},
     part_format::Footer,
     Entry, Part, PartWriter,
 };
@@ -23,10 +23,15 @@ use crate::{
     vfs::{sim::SimVfs, OpenMode, Vfs},
 };
 
+const UUID: [u8; 16] = *b"sixteen of bytes";
 const NUMBER: u64 = 7;
 /// Entries looked at one by one; more of them show nothing more.
 const MOST_LOOKED_AT: u16 = 600;
 const MOST_STEPS: usize = 3_000;
+
+fn seed() -> PartSeed {
+    PartSeed::new(&UUID, NUMBER)
+}
 
 /// Inputs for one of these, by its name.
 pub fn index_seeds(target: &str) -> Vec<Seed> {
@@ -146,7 +151,7 @@ fn build_page(bytes: &[u8]) {
         taken.push(entry);
     }
     let place = PagePlace {
-        part_number: NUMBER,
+        seed: seed(),
         unit: 3,
         level: 0,
         previous_units: 2,
@@ -155,7 +160,7 @@ fn build_page(bytes: &[u8]) {
     let mut told = Vec::new();
     let units = builder.finish(place, &mut page, &mut |key, _| told.push(key.to_vec()));
     assert_eq!(units.map(|units| units as usize * UNIT_BYTES), Some(page.len()));
-    assert!(crc_matches(NUMBER, 3, &page));
+    assert!(crc_matches(seed(), 3, &page));
     let mut keys: Vec<Vec<u8>> = taken.iter().map(|entry| entry.key.to_vec()).collect();
     keys.dedup();
     assert_eq!(told, keys, "each key is told once");
@@ -211,9 +216,9 @@ pub fn footer(input: &[u8]) {
                 min_key: numbers.bytes(usize::MAX).to_vec(),
                 max_key: numbers.bytes(usize::MAX).to_vec(),
             };
-            let (encoded, crc) = built.encode();
+            let (encoded, crc) = built.encode(seed());
             let len = built.offset().saturating_add(to_u64(encoded.len()));
-            if let Some(read) = Footer::decode(&encoded, len) {
+            if let Some(read) = Footer::decode(seed(), &encoded, len) {
                 assert_eq!(read, built);
                 assert_eq!(read.meta(len, crc).footer_crc, crc);
             }
@@ -226,7 +231,7 @@ fn reseal_footer(footer: &mut [u8]) {
     let len = footer.len();
     let units = u32::try_from(len / UNIT_BYTES).unwrap_or(0);
     put(footer, len.saturating_sub(8), &units.to_le_bytes());
-    let crc = crc32c::crc32c(footer.get(..len.saturating_sub(4)).unwrap_or_default());
+    let crc = seed().crc(footer.get(..len.saturating_sub(4)).unwrap_or_default());
     put(footer, len.saturating_sub(4), &crc.to_le_bytes());
 }
 
@@ -240,8 +245,8 @@ fn check_footer(bytes: &[u8]) {
     let units = [u32_at(bytes, 56), u32_at(bytes, 68)].map(|units| u64::from(units.unwrap_or(0)));
     let pages = units.iter().sum::<u64>().saturating_mul(to_u64(UNIT_BYTES));
     let len = pages.saturating_add(to_u64(bytes.len()));
-    assert_eq!(Footer::decode(bytes, len.wrapping_add(1)), None);
-    if let Some(footer) = Footer::decode(bytes, len) {
+    assert_eq!(Footer::decode(seed(), bytes, len.wrapping_add(1)), None);
+    if let Some(footer) = Footer::decode(seed(), bytes, len) {
         assert!(footer.root_unit < footer.page_units && footer.home_buckets > 0);
         assert_eq!(footer.offset().saturating_add(to_u64(bytes.len())), len);
         let keys = footer.min_key.len().saturating_add(footer.max_key.len());
@@ -272,7 +277,7 @@ fn write_base() -> Result<(Vec<u8>, Entries)> {
         entries.insert((key.into_bytes(), Reverse(number)), (kind, value));
     }
     let file = disk.open(path, OpenMode::CreateNew)?;
-    let mut writer = PartWriter::new(file, NUMBER);
+    let mut writer = PartWriter::new(file, &UUID, NUMBER);
     for ((key, Reverse(seq)), (kind, value)) in &entries {
         writer.add(&Entry {
             key,
@@ -326,6 +331,7 @@ fn meta_of(file: &[u8]) -> Option<PartMeta> {
     let (units, crc) = Footer::decode_tail(file.get(file.len().checked_sub(8)?..)?)?;
     let footer_len = to_usize(u64::from(units))?.checked_mul(UNIT_BYTES)?;
     let footer = Footer::decode(
+        seed(),
         file.get(file.len().checked_sub(footer_len)?..)?,
         to_u64(file.len()),
     );
@@ -340,10 +346,6 @@ fn meta_of(file: &[u8]) -> Option<PartMeta> {
 fn reseal(file: &mut [u8]) {
     let len = file.len();
     let footer_at = len.saturating_sub(UNIT_BYTES);
-    let number = file
-        .get(footer_at + 16..footer_at + 24)
-        .and_then(|bytes| bytes.try_into().ok());
-    let number = number.map_or(NUMBER, u64::from_le_bytes);
     let mut unit = 0;
     while unit * UNIT_BYTES < footer_at {
         let at = unit * UNIT_BYTES;
@@ -356,7 +358,7 @@ fn reseal(file: &mut [u8]) {
             .clamp(1, (footer_at - at).div_ceil(UNIT_BYTES));
         let end = (at + units * UNIT_BYTES).min(footer_at);
         if let (Ok(unit), Some(page)) = (u32::try_from(unit), file.get_mut(at..end)) {
-            seal(number, unit, page);
+            seal(seed(), unit, page);
         }
         unit += units;
     }
@@ -374,7 +376,7 @@ fn look_through(
     let disk = SimVfs::new(1).with_reserve(0);
     let path = Path::new("/part");
     disk.put(path, Arc::new(file.to_vec()))?;
-    let part = Part::new(Arc::new(disk), path.to_owned(), meta, check_every_read);
+    let part = Part::new(Arc::new(disk), path.to_owned(), UUID, meta, check_every_read);
     let mut first_error = Ok(());
     let mut keep = |outcome: Result<()>| {
         if first_error.is_ok() {

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use super::{
-    page::{crc_matches, hash_key, PageBuilder, PageHeader, PagePlace, HASH_LEVEL},
+    page::{crc_matches, hash_key, PageBuilder, PageHeader, PagePlace, PartSeed, HASH_LEVEL},
     part_format::{Footer, HashSlot},
     part_map::PartMap,
     Entry, PartWriter,
@@ -15,7 +15,7 @@ use crate::{
 };
 
 const PAGE: &str = "
-    eebcbfab | crc of part number, unit, the page from here on
+    13ef6a10 | crc of uuid, part number, unit, the page from here on
     00 | level
     00 | zero
     0300 | count
@@ -49,7 +49,7 @@ const PAGE: &str = "
 ";
 
 const HASH_PAGE: &str = "
-    01292a29 | crc of part number, unit, the page from here on
+    fc7aff92 | crc of uuid, part number, unit, the page from here on
     ff | level: hash page
     00 | zero
     0800 | buckets
@@ -82,11 +82,11 @@ const FOOTER: &str = "
     016b6263 | greatest key
     00*4001 | zeros
     01000000 | footer units
-    1aeba7d3 | crc of the footer before it
+    ce52d344 | crc of uuid, part number, the footer before it
 ";
 
 const UPPER_PAGE: &str = "
-    b9918826 | crc of part number, unit, the page from here on
+    44c25d9d | crc of uuid, part number, unit, the page from here on
     01 | level
     00 | zero
     0300 | count
@@ -120,7 +120,21 @@ const UPPER_PAGE: &str = "
     00*4003 | zeros to 4096
 ";
 
+/// Of the store, and of the part.
+const UUID: [u8; 16] = *b"0123456789abcdef";
 const NUMBER: u64 = 5;
+
+fn seed() -> PartSeed {
+    PartSeed::new(&UUID, NUMBER)
+}
+
+/// That of the same part of another store, and that of the store's next part.
+fn other_seeds() -> [PartSeed; 2] {
+    [
+        PartSeed::new(b"0123456789abcdeg", NUMBER),
+        PartSeed::new(&UUID, NUMBER + 1),
+    ]
+}
 
 /// Both versions of one key, and another key.
 const ENTRIES: [Entry<'static>; 3] = [
@@ -166,7 +180,7 @@ fn a_whole_part() {
     let disk = SimVfs::new(1);
     let path = Path::new("/00000005.run");
     let file = disk.open(path, OpenMode::CreateNew).unwrap();
-    let mut writer = PartWriter::new(Arc::clone(&file), NUMBER);
+    let mut writer = PartWriter::new(Arc::clone(&file), &UUID, NUMBER);
     for entry in &ENTRIES {
         writer.add(entry).unwrap();
     }
@@ -183,7 +197,7 @@ fn a_whole_part() {
     let copy = disk.open(Path::new("/copy"), OpenMode::CreateNew).unwrap();
     copy.write_at(0, &bytes_of(&[PAGE, HASH_PAGE, FOOTER].concat()))
         .unwrap();
-    let map = PartMap::open(copy.as_ref(), &meta, true).unwrap();
+    let map = PartMap::open(copy.as_ref(), &UUID, &meta, true).unwrap();
     assert_eq!(*map.footer(), footer());
     for (slot, entry) in (0..).zip(&ENTRIES) {
         let (page, found) = map.search(entry.key, entry.seq).unwrap();
@@ -223,7 +237,7 @@ fn a_page_that_leads_to_others() {
         });
     }
     let place = PagePlace {
-        part_number: NUMBER,
+        seed: seed(),
         unit: 9,
         level: 1,
         previous_units: 3,
@@ -233,8 +247,9 @@ fn a_page_that_leads_to_others() {
     assert_golden(&page, UPPER_PAGE);
 
     let golden = bytes_of(UPPER_PAGE);
-    assert!(crc_matches(NUMBER, 9, &golden));
-    assert!(!crc_matches(NUMBER, 8, &golden), "in another place");
+    assert!(crc_matches(seed(), 9, &golden));
+    assert!(!crc_matches(seed(), 8, &golden), "in another place");
+    assert!(other_seeds().iter().all(|other| !crc_matches(*other, 9, &golden)));
     let header = PageHeader {
         level: 1,
         count: 3,
@@ -258,10 +273,13 @@ fn a_page_that_leads_to_others() {
 
 #[test]
 fn a_footer() {
-    let (encoded, crc) = footer().encode();
+    let (encoded, crc) = footer().encode(seed());
     assert_golden(&encoded, FOOTER);
     let golden = bytes_of(FOOTER);
-    assert_eq!(Footer::decode(&golden, 3 * 4_096), Some(footer()));
+    assert_eq!(Footer::decode(seed(), &golden, 3 * 4_096), Some(footer()));
+    for other in other_seeds() {
+        assert_eq!(Footer::decode(other, &golden, 3 * 4_096), None);
+    }
     assert_eq!(Footer::decode_tail(&golden[4_096 - 8..]), Some((1, crc)));
 }
 
@@ -271,7 +289,7 @@ fn a_part_of_a_newer_version_is_told_from_a_damaged_one() {
     let footer_at = 2 * 4_096;
     part[footer_at + 8] = 2;
     let crc_at = part.len() - 4;
-    let crc = crc32c::crc32c(&part[footer_at..crc_at]);
+    let crc = seed().crc(&part[footer_at..crc_at]);
     part[crc_at..].copy_from_slice(&crc.to_le_bytes());
     let disk = SimVfs::new(1);
     let file = disk
@@ -283,16 +301,20 @@ fn a_part_of_a_newer_version_is_told_from_a_damaged_one() {
         found: 2,
         supported: 1,
     };
-    assert_eq!(PartMap::open(file.as_ref(), &meta, true).err(), Some(version));
+    assert_eq!(
+        PartMap::open(file.as_ref(), &UUID, &meta, true).err(),
+        Some(version)
+    );
     file.write_at(footer_at as u64 + 8, &[3]).unwrap();
-    let damaged = PartMap::open(file.as_ref(), &meta, true).err();
+    let damaged = PartMap::open(file.as_ref(), &UUID, &meta, true).err();
     assert!(matches!(damaged, Some(Error::Corrupt { .. })), "{damaged:?}");
 }
 
 #[test]
 fn a_hash_page() {
     let golden = bytes_of(HASH_PAGE);
-    assert!(crc_matches(NUMBER, 1, &golden));
+    assert!(crc_matches(seed(), 1, &golden));
+    assert!(other_seeds().iter().all(|other| !crc_matches(*other, 1, &golden)));
     let header = PageHeader {
         level: HASH_LEVEL,
         count: 8,

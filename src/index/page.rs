@@ -6,7 +6,7 @@
 //!
 //! | at | page | |
 //! |---|---|---|
-//! | 0 | crc u32 | CRC-32C of part number u64, unit u32, then the page's bytes from 4 on |
+//! | 0 | crc u32 | CRC-32C of the store's uuid, part number u64, unit u32, then the page's bytes from 4 on |
 //! | 4 | level u8 | 255: a page of the hash index |
 //! | 5 | zero u8 | |
 //! | 6 | count u16 | entries; in a hash page, buckets |
@@ -57,16 +57,29 @@ pub(crate) fn entry_place(slot: u16) -> usize {
 
 const _: () = assert!(PAGE_HEADER_BYTES + MAX_PREFIX_BYTES + ENTRY_HEADER_BYTES <= UNIT_BYTES);
 
-/// CRC that a page stores of itself. Seeding it with its place tells a page from a copy that strayed.
-pub(crate) fn page_crc(part_number: u64, unit: u32, page: &[u8]) -> u32 {
-    let [a, b, c, d, e, f, g, h] = part_number.to_le_bytes();
-    let [i, j, k, l] = unit.to_le_bytes();
-    let seed = crc32c::crc32c(&[a, b, c, d, e, f, g, h, i, j, k, l]);
-    crc32c::crc32c_append(seed, page.get(4..).unwrap_or_default())
+/// What the CRCs of a part's pages and of its footer are seeded with: the store's uuid and the part's number. It tells
+/// them from those of another store, and from those of another part. Computed once for a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PartSeed(u32);
+
+impl PartSeed {
+    pub(crate) fn new(uuid: &[u8; 16], number: u64) -> PartSeed {
+        PartSeed(crc32c::crc32c_append(crc32c::crc32c(uuid), &number.to_le_bytes()))
+    }
+
+    /// CRC of what belongs to the part.
+    pub(crate) fn crc(self, bytes: &[u8]) -> u32 {
+        crc32c::crc32c_append(self.0, bytes)
+    }
 }
 
-pub(crate) fn crc_matches(part_number: u64, unit: u32, page: &[u8]) -> bool {
-    u32_at(page, 0).is_some_and(|stored| stored == page_crc(part_number, unit, page))
+/// CRC that a page stores of itself. Seeding it with its place as well tells a page from a copy that strayed.
+fn page_crc(seed: PartSeed, unit: u32, page: &[u8]) -> u32 {
+    crc32c::crc32c_append(seed.crc(&unit.to_le_bytes()), page.get(4..).unwrap_or_default())
+}
+
+pub(crate) fn crc_matches(seed: PartSeed, unit: u32, page: &[u8]) -> bool {
+    u32_at(page, 0).is_some_and(|stored| stored == page_crc(seed, unit, page))
 }
 
 pub(crate) fn unit_offset(unit: u32) -> u64 {
@@ -331,7 +344,7 @@ impl PageBuilder {
             out.extend_from_slice(value);
         }
         out.resize(start + page_len, 0);
-        seal(place.part_number, place.unit, out.get_mut(start..)?);
+        seal(place.seed, place.unit, out.get_mut(start..)?);
 
         self.entries.clear();
         self.bytes.clear();
@@ -348,15 +361,15 @@ impl PageBuilder {
 /// Where a page goes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PagePlace {
-    pub(crate) part_number: u64,
+    pub(crate) seed: PartSeed,
     pub(crate) unit: u32,
     pub(crate) level: u8,
     pub(crate) previous_units: u32,
 }
 
 /// Puts the CRC into a finished page.
-pub(crate) fn seal(part_number: u64, unit: u32, page: &mut [u8]) {
-    let crc = page_crc(part_number, unit, page);
+pub(crate) fn seal(seed: PartSeed, unit: u32, page: &mut [u8]) {
+    let crc = page_crc(seed, unit, page);
     if let Some(place) = page.first_chunk_mut::<4>() {
         *place = crc.to_le_bytes();
     }

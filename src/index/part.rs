@@ -38,6 +38,8 @@ pub(crate) struct Part {
     map: OnceLock<PartMap>,
     vfs: Arc<dyn Vfs>,
     path: PathBuf,
+    /// Of the store that the part belongs to.
+    uuid: [u8; 16],
     meta: PartMeta,
     check_every_read: bool,
     salvage: bool,
@@ -45,11 +47,18 @@ pub(crate) struct Part {
 
 impl Part {
     /// No I/O: the file is opened at first use.
-    pub(crate) fn new(vfs: Arc<dyn Vfs>, path: PathBuf, meta: PartMeta, check_every_read: bool) -> Arc<Part> {
+    pub(crate) fn new(
+        vfs: Arc<dyn Vfs>,
+        path: PathBuf,
+        uuid: [u8; 16],
+        meta: PartMeta,
+        check_every_read: bool,
+    ) -> Arc<Part> {
         Arc::new(Part {
             map: OnceLock::new(),
             vfs,
             path,
+            uuid,
             meta,
             check_every_read,
             salvage: false,
@@ -57,11 +66,12 @@ impl Part {
     }
 
     /// The same for a store of which as much as possible is to be read: the pages are asked where the hash index fails.
-    pub(crate) fn salvaged(vfs: Arc<dyn Vfs>, path: PathBuf, meta: PartMeta) -> Arc<Part> {
+    pub(crate) fn salvaged(vfs: Arc<dyn Vfs>, path: PathBuf, uuid: [u8; 16], meta: PartMeta) -> Arc<Part> {
         Arc::new(Part {
             map: OnceLock::new(),
             vfs,
             path,
+            uuid,
             meta,
             check_every_read: true,
             salvage: true,
@@ -145,6 +155,7 @@ impl Part {
         Part::new(
             Arc::clone(&self.vfs),
             self.path.clone(),
+            self.uuid,
             self.meta.clone(),
             self.check_every_read,
         )
@@ -170,7 +181,7 @@ impl Part {
     /// A map of its own, of which nothing is known to be right.
     pub(crate) fn open_unshared(&self) -> Result<PartMap> {
         match open_member(self.vfs.as_ref(), &self.path, OpenMode::Read)? {
-            Member::File(file) => PartMap::open(file.as_ref(), &self.meta, self.check_every_read),
+            Member::File(file) => PartMap::open(file.as_ref(), &self.uuid, &self.meta, self.check_every_read),
             Member::Absent(what) => Err(corrupt(self.meta.file, 0, what)),
         }
     }

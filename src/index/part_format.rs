@@ -33,9 +33,9 @@
 //! | 72 | min key length u32, max key length u32 | |
 //! | 80 | min key, max key, zeros | |
 //! | end - 8 | footer units u32 | |
-//! | end - 4 | crc u32 | CRC-32C of the footer before it |
+//! | end - 4 | crc u32 | CRC-32C of the store's uuid, the part number u64, the footer before it |
 
-use super::page::{unit_offset, HASH_LEVEL, UNIT_BYTES};
+use super::page::{unit_offset, PartSeed, HASH_LEVEL, UNIT_BYTES};
 use crate::format::{
     bytes::{to_u64, to_usize, u32_at, Reader},
     manifest::PartMeta,
@@ -128,7 +128,7 @@ impl Footer {
     }
 
     /// The footer and its CRC.
-    pub(crate) fn encode(&self) -> (Vec<u8>, u32) {
+    pub(crate) fn encode(&self, seed: PartSeed) -> (Vec<u8>, u32) {
         let len32 = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
         let mut out = MAGIC.to_vec();
         out.extend_from_slice(&VERSION.to_le_bytes());
@@ -157,7 +157,7 @@ impl Footer {
         let len = (out.len() + TAIL_BYTES).next_multiple_of(UNIT_BYTES);
         out.resize(len - TAIL_BYTES, 0);
         out.extend_from_slice(&len32(len / UNIT_BYTES).to_le_bytes());
-        let crc = crc32c::crc32c(&out);
+        let crc = seed.crc(&out);
         out.extend_from_slice(&crc.to_le_bytes());
         (out, crc)
     }
@@ -169,9 +169,9 @@ impl Footer {
     }
 
     /// `bytes` is the whole footer of a file of `file_len` bytes. Everything that reading the file relies on is checked.
-    pub(crate) fn decode(bytes: &[u8], file_len: u64) -> Option<Footer> {
+    pub(crate) fn decode(seed: PartSeed, bytes: &[u8], file_len: u64) -> Option<Footer> {
         let (checked, stored_crc) = bytes.split_at_checked(bytes.len().checked_sub(4)?)?;
-        if u32_at(stored_crc, 0)? != crc32c::crc32c(checked) {
+        if u32_at(stored_crc, 0)? != seed.crc(checked) {
             return None;
         }
         let mut reader = Reader::new(bytes.get(..bytes.len().checked_sub(TAIL_BYTES)?)?);
@@ -208,9 +208,9 @@ impl Footer {
     }
 
     /// The version of a footer that is whole, where this library doesn't know it.
-    pub(crate) fn newer_version(bytes: &[u8]) -> Option<u32> {
+    pub(crate) fn newer_version(seed: PartSeed, bytes: &[u8]) -> Option<u32> {
         let (checked, stored_crc) = bytes.split_at_checked(bytes.len().checked_sub(4)?)?;
-        if u32_at(stored_crc, 0)? != crc32c::crc32c(checked) || !checked.starts_with(&MAGIC) {
+        if u32_at(stored_crc, 0)? != seed.crc(checked) || !checked.starts_with(&MAGIC) {
             return None;
         }
         u32_at(checked, MAGIC.len()).filter(|version| *version > VERSION)

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    page::{crc_matches, unit_offset, PageEntry, PageHeader, HASH_LEVEL, UNIT_BYTES},
+    page::{crc_matches, unit_offset, PageEntry, PageHeader, PartSeed, HASH_LEVEL, UNIT_BYTES},
     part_file_name,
     part_format::{Footer, BUCKETS_PER_PAGE, BUCKET_BYTES, VERSION},
 };
@@ -30,6 +30,7 @@ pub(crate) struct PartMap {
     /// One bit per unit: the page that starts there passed its check.
     checked: Box<[AtomicU64]>,
     footer: Footer,
+    seed: PartSeed,
     check_every_read: bool,
 }
 
@@ -43,7 +44,12 @@ pub(crate) struct Page<'a> {
 
 impl PartMap {
     /// Maps the file and checks that its footer is the one that the manifest means.
-    pub(crate) fn open(file: &dyn File, meta: &PartMeta, check_every_read: bool) -> Result<PartMap> {
+    pub(crate) fn open(
+        file: &dyn File,
+        uuid: &[u8; 16],
+        meta: &PartMeta,
+        check_every_read: bool,
+    ) -> Result<PartMap> {
         let len = file.len()?;
         if len != meta.file_len {
             let at = len.min(meta.file_len);
@@ -54,13 +60,15 @@ impl PartMap {
             ));
         }
         let region = file.map(len)?;
-        let footer = read_footer(&region, meta)?;
+        let seed = PartSeed::new(uuid, meta.file);
+        let footer = read_footer(&region, seed, meta)?;
         let units = to_usize(len / to_u64(UNIT_BYTES)).unwrap_or(0);
         let checked = (0..units.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         Ok(PartMap {
             region,
             checked,
             footer,
+            seed,
             check_every_read,
         })
     }
@@ -92,7 +100,7 @@ impl PartMap {
 
     #[cold]
     fn check(&self, unit: u32, page: &[u8]) -> Result<()> {
-        if !crc_matches(self.footer.number, unit, page) && !is_made(Defect::IndexPagesNotChecked) {
+        if !crc_matches(self.seed, unit, page) && !is_made(Defect::IndexPagesNotChecked) {
             return Err(self.corrupt(unit, "an index page fails its check"));
         }
         if let Some(bits) = to_usize(u64::from(unit / 64)).and_then(|word| self.checked.get(word)) {
@@ -242,7 +250,7 @@ impl PartMap {
     }
 }
 
-fn read_footer(region: &Region, meta: &PartMeta) -> Result<Footer> {
+fn read_footer(region: &Region, seed: PartSeed, meta: &PartMeta) -> Result<Footer> {
     let wrong = |what| corrupt(meta.file, meta.file_len.saturating_sub(to_u64(UNIT_BYTES)), what);
     let len = region.len();
     let tail = len.checked_sub(8).and_then(|at| region.bytes(at, 8));
@@ -256,13 +264,13 @@ fn read_footer(region: &Region, meta: &PartMeta) -> Result<Footer> {
     let bytes = len
         .checked_sub(footer_len)
         .and_then(|at| region.bytes(at, footer_len));
-    if let Some(found) = bytes.and_then(Footer::newer_version) {
+    if let Some(found) = bytes.and_then(|bytes| Footer::newer_version(seed, bytes)) {
         return Err(Error::Version {
             found,
             supported: VERSION,
         });
     }
-    let footer = bytes.and_then(|bytes| Footer::decode(bytes, len));
+    let footer = bytes.and_then(|bytes| Footer::decode(seed, bytes, len));
     let footer = footer.ok_or_else(|| wrong("the footer fails its check"))?;
     if footer.meta(len, crc) != *meta {
         return Err(wrong("the footer contradicts the manifest"));
@@ -270,8 +278,13 @@ fn read_footer(region: &Region, meta: &PartMeta) -> Result<Footer> {
     Ok(footer)
 }
 
-/// The newest commit in a part that nothing else describes; `None` if its footer is not whole.
-pub(crate) fn read_max_seq(vfs: &Arc<dyn Vfs>, path: &Path, number: u64) -> Result<Option<u64>> {
+/// The newest commit in a part that nothing else describes; `None` if its footer is not whole, or not of this store.
+pub(crate) fn read_max_seq(
+    vfs: &Arc<dyn Vfs>,
+    path: &Path,
+    uuid: &[u8; 16],
+    number: u64,
+) -> Result<Option<u64>> {
     let file = vfs.open(path, OpenMode::Read)?;
     let len = file.len()?;
     let mut tail = [0; 8];
@@ -285,7 +298,8 @@ pub(crate) fn read_max_seq(vfs: &Arc<dyn Vfs>, path: &Path, number: u64) -> Resu
     };
     let mut footer = vec![0; bytes];
     file.read_at(len - to_u64(bytes), &mut footer)?;
-    let footer = Footer::decode(&footer, len).filter(|footer| footer.number == number);
+    let seed = PartSeed::new(uuid, number);
+    let footer = Footer::decode(seed, &footer, len).filter(|footer| footer.number == number);
     Ok(footer.map(|footer| footer.max_seq))
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::{
     page::{
-        hash_key, seal, separator, PageBuilder, PageHeader, PagePlace, HASH_LEVEL, MAX_SUFFIX_BYTES,
-        UNIT_BYTES,
+        hash_key, seal, separator, PageBuilder, PageHeader, PagePlace, PartSeed, HASH_LEVEL,
+        MAX_SUFFIX_BYTES, UNIT_BYTES,
     },
     part_format::{
         home_bucket, home_buckets, total_buckets, Footer, HashSlot, BUCKETS_PER_PAGE, BUCKET_SLOTS,
@@ -33,6 +33,7 @@ const WRITE_BYTES: usize = 256 * 1_024;
 pub(crate) struct PartWriter {
     file: Arc<dyn File>,
     footer: Footer,
+    seed: PartSeed,
     levels: Vec<Level>,
     /// Unit that the next page goes to, and the units of the page before.
     next_unit: u32,
@@ -67,11 +68,12 @@ enum Stage {
 }
 
 impl PartWriter {
-    /// `file` is empty, open for writing, and called by `number` in the index directory.
-    pub(crate) fn new(file: Arc<dyn File>, number: u64) -> PartWriter {
+    /// `file` is empty, open for writing, and called by `number` in the index directory of the store with this uuid.
+    pub(crate) fn new(file: Arc<dyn File>, uuid: &[u8; 16], number: u64) -> PartWriter {
         PartWriter {
             file,
             footer: Footer::new(number),
+            seed: PartSeed::new(uuid, number),
             levels: vec![Level::default()],
             next_unit: 0,
             previous_units: 0,
@@ -154,9 +156,8 @@ impl PartWriter {
                 Ok(None)
             }
             Stage::Hash { table, next_page } => {
-                let number = self.footer.number;
                 for page in table.chunks(BUCKETS_PER_PAGE * BUCKET_SLOTS).skip(*next_page) {
-                    encode_hash_page(number, self.next_unit, page, &mut self.buffer)?;
+                    encode_hash_page(self.seed, self.next_unit, page, &mut self.buffer)?;
                     *next_page += 1;
                     self.next_unit = self.next_unit.checked_add(1).ok_or_else(no_room)?;
                     if self.buffer.len() >= WRITE_BYTES {
@@ -164,7 +165,7 @@ impl PartWriter {
                         return Ok(None);
                     }
                 }
-                let (footer, crc) = self.footer.encode();
+                let (footer, crc) = self.footer.encode(self.seed);
                 self.buffer.extend_from_slice(&footer);
                 self.write_out(1)?;
                 let meta = self.footer.meta(self.written, crc);
@@ -194,7 +195,7 @@ impl PartWriter {
     fn close_page(&mut self, level: usize) -> Result<()> {
         let unit = self.next_unit;
         let place = PagePlace {
-            part_number: self.footer.number,
+            seed: self.seed,
             unit,
             level: u8::try_from(level).map_err(|_| no_room())?,
             previous_units: self.previous_units,
@@ -304,7 +305,7 @@ fn high_half(hash: u64) -> u32 {
     u32::from_le_bytes([a, b, c, d])
 }
 
-fn encode_hash_page(part_number: u64, unit: u32, slots: &[u64], out: &mut Vec<u8>) -> Result<()> {
+fn encode_hash_page(seed: PartSeed, unit: u32, slots: &[u64], out: &mut Vec<u8>) -> Result<()> {
     let start = out.len();
     let count = u16::try_from(slots.len() / BUCKET_SLOTS).map_err(|_| no_room())?;
     PageHeader {
@@ -320,7 +321,7 @@ fn encode_hash_page(part_number: u64, unit: u32, slots: &[u64], out: &mut Vec<u8
         out.extend_from_slice(&slot.to_le_bytes());
     }
     out.resize(start + UNIT_BYTES, 0);
-    seal(part_number, unit, out.get_mut(start..).unwrap_or_default());
+    seal(seed, unit, out.get_mut(start..).unwrap_or_default());
     Ok(())
 }
 

@@ -170,7 +170,7 @@ fn another_chunks_file_under_the_name_is_corrupt() {
             rewrite: 1,
         },
     ] {
-        place.overwrite(chunk.path(), 0, &header.encode());
+        place.overwrite(chunk.path(), 0, &header.encode(&[0; 16]));
         assert!(is_corrupt(&place.open(&chunk.meta()).read(&addresses[0], 0, 1)));
         let discovered = Chunk::discover(&place.vfs, &place.directory, 0, CAPACITY, ChunkOptions::default());
         assert_eq!(discovered.is_ok(), header.number == 0 && header.rewrite == 0);

@@ -105,6 +105,7 @@ impl Place {
             CAPACITY,
             ChunkOptions {
                 check_every_read: true,
+                ..ChunkOptions::default()
             },
         )
     }
@@ -316,7 +317,7 @@ fn a_leftover_file_of_a_crash_is_replaced_by_a_new_chunk() {
             number: 3,
             rewrite: 0
         }
-        .encode()
+        .encode(&ChunkOptions::default().uuid)
     );
 }
 

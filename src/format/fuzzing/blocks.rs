@@ -114,13 +114,17 @@ fn build_blocks(bytes: &[u8]) {
     assert_eq!(pages.is_empty(), data.len() <= BLOCK_PAGE_BYTES);
 }
 
+/// Of the store that a chunk's header is read for.
+const UUID: [u8; 16] = *b"sixteen of bytes";
+
 /// A chunk's header.
 pub fn chunk_header(input: &[u8]) {
     let Some((mode, bytes)) = mode(input) else { return };
     let mut bytes = bytes.to_vec();
     if mode == Mode::Repaired {
         put(&mut bytes, 0, b"SCHK");
-        let crc = crc32c::crc32c(bytes.get(8..CHUNK_HEADER_BYTES).unwrap_or_default());
+        let crc = crc32c::crc32c(&UUID);
+        let crc = crc32c::crc32c_append(crc, bytes.get(8..CHUNK_HEADER_BYTES).unwrap_or_default());
         put(&mut bytes, 4, &crc.to_le_bytes());
     }
     if mode == Mode::Built {
@@ -130,11 +134,11 @@ pub fn chunk_header(input: &[u8]) {
             number: numbers.u32(),
             rewrite: numbers.u32(),
         };
-        assert_eq!(ChunkHeader::decode(&header.encode()), Some(header));
+        assert_eq!(ChunkHeader::decode(&header.encode(&UUID), &UUID), Some(header));
     }
-    if let Some(header) = ChunkHeader::decode(&bytes) {
+    if let Some(header) = ChunkHeader::decode(&bytes, &UUID) {
         assert_eq!(
-            Some(header.encode().as_slice()),
+            Some(header.encode(&UUID).as_slice()),
             bytes.get(..CHUNK_HEADER_BYTES),
             "a chunk header is encoded as it was"
         );
@@ -167,7 +171,7 @@ pub(super) fn chunk_header_seeds() -> Vec<Seed> {
         number: 4,
         rewrite: 1,
     }
-    .encode();
+    .encode(&UUID);
     vec![
         ("whole", [&[0], header.as_slice()].concat()),
         ("repaired", [&[1], header.as_slice()].concat()),

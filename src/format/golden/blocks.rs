@@ -39,13 +39,15 @@ const LARGE_HEAD_WITH_PAGES: &str = "
 
 const CHUNK_HEADER: &str = "
     5343484b | magic SCHK
-    86aa837f | crc of the rest
+    95a1d705 | crc of uuid, the rest
     0102030405060708 | nonce
     02000000 | number
     01000000 | rewrite
     0000000000000000 | zero
 ";
 
+/// Of the store.
+const UUID: [u8; 16] = *b"0123456789abcdef";
 const NONCE: u64 = 0x0807_0605_0403_0201;
 
 #[test]
@@ -106,6 +108,12 @@ fn a_chunk_header() {
         number: 2,
         rewrite: 1,
     };
-    assert_golden(&header.encode(), CHUNK_HEADER);
-    assert_eq!(ChunkHeader::decode(&bytes_of(CHUNK_HEADER)), Some(header));
+    assert_golden(&header.encode(&UUID), CHUNK_HEADER);
+    let golden = bytes_of(CHUNK_HEADER);
+    assert_eq!(ChunkHeader::decode(&golden, &UUID), Some(header));
+    assert_eq!(
+        ChunkHeader::decode(&golden, b"0123456789abcdeg"),
+        None,
+        "in another store"
+    );
 }
