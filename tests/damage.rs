@@ -25,6 +25,8 @@ mod entries;
 mod examine;
 #[path = "damage/flips.rs"]
 mod flips;
+#[path = "damage/foreign.rs"]
+mod foreign;
 #[path = "damage/layout.rs"]
 mod layout;
 #[path = "damage/model.rs"]
@@ -162,11 +164,62 @@ fn a_file_of_another_store_is_noticed() {
             count.merge(whole_files::take_from(shape, &other.files()));
         }
     }
-    println!(
-        "{} parts with the same keys, counts and commits were left out",
-        count.alike
-    );
     none_wrong("of another store", &count);
+}
+
+/// Of stores that did the same under another uuid: one wrote the same values, one others. And of a backup, whose chunks
+/// have the same nonces.
+#[test]
+fn what_a_store_with_the_same_history_holds_never_passes_for_the_own() {
+    let sample = Sample { every: 1, first: 0 };
+    let mut count = Count::default();
+    for others in [store::twins(4, 1), store::shapes(2)] {
+        for (shape, other) in store::shapes(1).iter().zip(others) {
+            count.merge(foreign::take_from(shape, &other.files(), sample, &|| {}));
+        }
+    }
+    for shape in store::shapes(1) {
+        let backup = foreign::backup_of(&shape);
+        count.merge(foreign::take_from(&shape, &backup, sample, &|| {}));
+    }
+    none_wrong("files and pages of another store", &count);
+}
+
+#[test]
+fn a_manifest_of_another_store_is_noticed_while_the_own_is_open() {
+    for (shape, other) in store::shapes(1).iter().zip(store::twins(4, 1)) {
+        assert_eq!(foreign::manifest_while_open(shape, &other.files()), Ok(()));
+    }
+}
+
+#[test]
+fn a_page_in_another_place_of_the_index_is_noticed() {
+    let mut count = Count::default();
+    for shape in store::shapes(1) {
+        count.merge(foreign::mix_parts(&shape, Sample { every: 1, first: 0 }));
+    }
+    none_wrong("pages of parts in other places", &count);
+}
+
+/// With a check left out, wrong answers have to be seen.
+#[test]
+fn a_check_that_is_left_out_lets_pages_of_another_store_pass() {
+    for defect in [Defect::IndexPagesNotChecked, Defect::BlocksNotChecked] {
+        let sample = Sample { every: 1, first: 0 };
+        let others = store::shapes(2);
+        let wrong: usize = store::shapes(1)
+            .iter()
+            .zip(others)
+            .map(|(shape, other)| {
+                foreign::take_from(shape, &other.files(), sample, &|| make(Some(defect)))
+                    .wrong
+                    .len()
+            })
+            .sum();
+        make(None);
+        println!("{defect:?}: {wrong} wrong");
+        assert!(wrong > 0, "{defect:?} is not noticed");
+    }
 }
 
 #[test]

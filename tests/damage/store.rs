@@ -73,11 +73,15 @@ impl Shape {
 }
 
 pub fn files_of(disk: &SimVfs) -> Files {
+    files_below(ROOT, disk)
+}
+
+pub fn files_below(root: &str, disk: &SimVfs) -> Files {
     disk.files()
         .into_iter()
-        .filter(|(path, _)| path.starts_with(Shape::root()))
+        .filter(|(path, _)| path.starts_with(root))
         .map(|(path, bytes)| {
-            let name = path.strip_prefix(ROOT).expect("it lies in the store");
+            let name = path.strip_prefix(root).expect("it lies in the store");
             (name.display().to_string(), bytes)
         })
         .collect()
@@ -102,7 +106,7 @@ impl Life {
         let disk = SimVfs::new(seed).with_reserve(1 << 20);
         let store = Store::open_on(&disk, Shape::root(), &options).expect("a new store");
         let mut life = Life {
-            salt: seed << 32,
+            salt: VALUES.get().unwrap_or(seed) << 32,
             disk,
             options,
             store: Some(store),
@@ -427,9 +431,19 @@ pub fn longer_shapes(seed: u64) -> Vec<Shape> {
     shapes
 }
 
+/// The same lives as `shapes(of)` down to the last value, under other uuids and nonces.
+pub fn twins(seed: u64, of: u64) -> Vec<Shape> {
+    VALUES.set(Some(of));
+    let shapes = shapes(seed);
+    VALUES.set(None);
+    shapes
+}
+
 thread_local! {
     /// Commits that come before all others.
     static EXTRA: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+    /// What tells values of this life from those of others, if it is not the seed.
+    static VALUES: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
 }
 
 /// `seed` tells stores with the same history apart: uuids, nonces and values are others.

@@ -34,13 +34,11 @@ pub enum Class {
 #[derive(Debug, Default)]
 pub struct Count {
     pub classes: BTreeMap<Class, u64>,
-    /// Replacements that were left out, since nothing on disk tells them from the original.
-    pub alike: u64,
     pub wrong: Vec<String>,
 }
 
 impl Count {
-    fn add(&mut self, judged: Result<Class, String>, what: impl FnOnce() -> String) {
+    pub fn add(&mut self, judged: Result<Class, String>, what: impl FnOnce() -> String) {
         match judged {
             Ok(class) => *self.classes.entry(class).or_default() += 1,
             Err(wrong) => self.wrong.push(format!("{}: {wrong}", what())),
@@ -51,7 +49,6 @@ impl Count {
         for (class, count) in other.classes {
             *self.classes.entry(class).or_default() += count;
         }
-        self.alike += other.alike;
         self.wrong.extend(other.wrong);
     }
 
@@ -66,7 +63,7 @@ fn look(shape: &Shape, disk: &SimVfs) -> Result<Outcome, String> {
 }
 
 /// `provable`: the newest commit that must not be missing without a word.
-fn judge(shape: &Shape, file: &str, outcome: &Outcome, provable: u64) -> Result<Class, String> {
+pub fn judge(shape: &Shape, file: &str, outcome: &Outcome, provable: u64) -> Result<Class, String> {
     match &outcome.refused {
         Some(Error::Corrupt { file: told, .. }) if told == file || file == "MANIFEST" => {
             return Ok(Class::Refused);
@@ -167,7 +164,7 @@ fn provable_when_cut(shape: &Shape, file: &str, spans: &Spans, at: u64) -> u64 {
 }
 
 /// What manifest and the rest of the log prove once a segment is gone.
-fn proven_without(shape: &Shape, file: &str) -> u64 {
+pub fn proven_without(shape: &Shape, file: &str) -> u64 {
     let files = shape.files();
     let manifest = Manifest::read(&files["MANIFEST"]);
     let elsewhere = files
@@ -225,11 +222,6 @@ pub fn take_from(shape: &Shape, other: &Files) -> Count {
         let Some(theirs) = other.get(file).filter(|theirs| *theirs != bytes) else {
             continue;
         };
-        // Nothing in an index part says whose it is but the counts and keys in its footer, whose CRC the manifest knows.
-        if file.starts_with("index/") && bytes[bytes.len() - 4..] == theirs[theirs.len() - 4..] {
-            count.alike += 1;
-            continue;
-        }
         let provable = match file.starts_with("log/") {
             true => proven_without(shape, file),
             false => shape.durable,
