@@ -45,7 +45,10 @@ mod writing;
 use std::env;
 
 use flips::{Class, Table};
-use sarsen::simulation::{make, Defect};
+use sarsen::{
+    simulation::{make, Defect},
+    Survive,
+};
 use spread::Sample;
 use whole_files::Count;
 
@@ -190,6 +193,42 @@ fn a_manifest_of_another_store_is_noticed_while_the_own_is_open() {
     for (shape, other) in store::shapes(1).iter().zip(store::twins(4, 1)) {
         assert_eq!(foreign::manifest_while_open(shape, &other.files()), Ok(()));
     }
+}
+
+/// All but one case: the log of one commit without its mark looks like one whose only frame is damaged.
+#[test]
+fn a_manifest_of_another_store_never_makes_a_small_store_look_empty() {
+    let few = |seed, most| {
+        let kinds = [Survive::Process, Survive::Power].map(|survive| {
+            [false, true].map(move |is_closed| {
+                (0..=most).map(move |commits| foreign::Few {
+                    seed,
+                    commits,
+                    survive,
+                    is_closed,
+                })
+            })
+        });
+        kinds.into_iter().flatten().flatten()
+    };
+    let (mut tried, mut wrong) = (0, Vec::new());
+    for own in few(1, 3).filter(|own| own.commits > 0) {
+        for other in few(2, 4) {
+            if own.commits == 1 && !own.is_closed && own.survive == Survive::Process && other.commits > 0 {
+                continue;
+            }
+            tried += 1;
+            if let Err(what) = own.under_the_manifest_of(other) {
+                wrong.push(format!("{own:?} under {other:?}: {what}"));
+            }
+        }
+    }
+    assert!(
+        tried > 0 && wrong.is_empty(),
+        "{} of {tried} are wrong:\n{}",
+        wrong.len(),
+        some(&wrong)
+    );
 }
 
 #[test]

@@ -117,7 +117,8 @@ fn repair_part(file: &mut [u8], uuid: &[u8], number: u64) -> Option<Footer> {
     }
     let end = footer.len() - 4;
     put(footer, end - 4, &u32::try_from(units).ok()?.to_le_bytes());
-    let crc = crc_of(&[&seed, footer.get(..end)?]);
+    put(footer, 80, uuid);
+    let crc = crc_of(&[footer.get(..end)?]);
     put(footer, end, &crc.to_le_bytes());
     Some(Footer {
         file_len: len as u64,

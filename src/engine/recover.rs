@@ -71,7 +71,7 @@ struct Replayed {
 
 pub(super) fn recover(sources: &Sources<'_>, start_us: u64) -> Result<Recovered> {
     let mut limit = u64::MAX;
-    let unknown_part = stale::newest_unknown_part(sources)?;
+    let unknown_part = stale::unknown_part(sources)?;
     let (replayed, mut end) = loop {
         let (replayed, end) = replay(sources, limit)?;
         match first_broken_large(&replayed, end.proven_seq, sources.options.salvage)? {
@@ -82,7 +82,7 @@ pub(super) fn recover(sources: &Sources<'_>, start_us: u64) -> Result<Recovered>
     };
     let cut_short = limit != u64::MAX;
     if let Some(part) = unknown_part.filter(|_| end.damage.is_none()) {
-        end.damage = stale::missing_commits(sources, &part, end.last_seq, end.highest_number);
+        end.damage = stale::damage(sources, &part, end.last_seq, end.highest_number);
     }
     if let Some(damage) = &end.damage {
         if !sources.options.salvage && !is_made(Defect::DamageTakenForTornTail) {

@@ -1,15 +1,18 @@
-//! Finding out that the manifest is an older copy where the log says nothing: after an orderly close there is none.
+//! Finding out that the manifest is an older copy, or that of another store, where the log says nothing: after an orderly
+//! close there is none.
 //!
 //! A part of the index with a number above all that the manifest knows is what a crash left of a checkpoint or a merge,
 //! or it belongs to a newer manifest; an import takes the numbers of its parts in the manifest first. What a checkpoint
 //! takes over is in a segment first, which is on disk with its name before its first frame, and goes only behind the
 //! manifest that names the part. So where such a part holds commits that nothing else has, and no segment is there that
 //! they can have come from, they are missing.
+//!
+//! A part with another uuid is none that this store wrote.
 
 use super::recover::Sources;
 use crate::{
     error::{Error, Result},
-    index::{parse_part_file_name, read_max_seq},
+    index::{parse_part_file_name, read_unknown_footer},
     vfs::EntryKind,
 };
 
@@ -17,11 +20,14 @@ use crate::{
 pub(super) struct UnknownPart {
     name: String,
     max_seq: u64,
+    is_foreign: bool,
 }
 
-/// The newest of them. To be called before the log is looked at: a writer may be at work beside this.
-pub(super) fn newest_unknown_part(sources: &Sources<'_>) -> Result<Option<UnknownPart>> {
-    if sources.manifest.log.offset > 0 {
+/// One of another store, or else the newest of this one. To be called before the log is looked at: a writer may be at
+/// work beside this.
+pub(super) fn unknown_part(sources: &Sources<'_>) -> Result<Option<UnknownPart>> {
+    let manifest = sources.manifest;
+    if manifest.log.offset > 0 {
         return Ok(None);
     }
     let directory = sources.root.join("index");
@@ -36,31 +42,41 @@ pub(super) fn newest_unknown_part(sources: &Sources<'_>) -> Result<Option<Unknow
         let Some(number) = parse_part_file_name(&name).filter(|_| entry.kind == EntryKind::File) else {
             continue;
         };
-        if number < sources.manifest.next_file {
+        let mut named = manifest.runs.iter().flat_map(|run| &run.parts);
+        if named.any(|part| part.file == number) {
             continue;
         }
-        // One that is not whole, or of another store, or can't be read, says nothing.
-        let path = directory.join(&entry.name);
-        let Ok(Some(max_seq)) = read_max_seq(sources.vfs, &path, &sources.manifest.uuid, number) else {
+        // One that is not whole, or can't be read, says nothing.
+        let Ok(Some(footer)) = read_unknown_footer(sources.vfs, &directory.join(&entry.name), number) else {
             continue;
         };
-        if newest.as_ref().is_none_or(|newest| newest.max_seq < max_seq) {
-            newest = Some(UnknownPart {
-                name: name.into_owned(),
-                max_seq,
-            });
+        let part = UnknownPart {
+            name: name.into_owned(),
+            max_seq: footer.max_seq,
+            is_foreign: footer.uuid != manifest.uuid,
+        };
+        if part.is_foreign {
+            return Ok(Some(part));
+        }
+        let is_newer = newest.as_ref().is_none_or(|newest| newest.max_seq < part.max_seq);
+        if number >= manifest.next_file && is_newer {
+            newest = Some(part);
         }
     }
     Ok(newest)
 }
 
-/// Damage, if the part has commits behind `last_seq` that no segment can have had.
-pub(super) fn missing_commits(
+/// Damage, if the part is of another store, or has commits behind `last_seq` that no segment can have had.
+pub(super) fn damage(
     sources: &Sources<'_>,
     part: &UnknownPart,
     last_seq: u64,
     highest_segment: u64,
 ) -> Option<Error> {
+    if part.is_foreign {
+        let what = format!("index/{} is of another store, or the manifest is", part.name);
+        return Some(Error::corrupt(super::manifest_file::MANIFEST_NAME, 0, what));
+    }
     let has_no_log = highest_segment <= sources.manifest.log.segment;
     (has_no_log && part.max_seq > last_seq).then(|| Error::Corrupt {
         file: super::manifest_file::MANIFEST_NAME.to_owned(),

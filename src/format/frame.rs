@@ -205,11 +205,19 @@ impl Mark {
 
     pub(crate) fn decode(seed: &FrameSeed, bytes: &[u8]) -> Option<Mark> {
         let bytes = bytes.get(..MARK_BYTES)?;
-        let body = bytes.get(8..)?;
-        if u32_at(bytes, 0)? != MARK_MAGIC || u32_at(bytes, 4)? != crc32c::crc32c_append(seed.crc(), body) {
+        if u32_at(bytes, 4)? != crc32c::crc32c_append(seed.crc(), bytes.get(8..)?) {
             return None;
         }
-        let mut reader = Reader::new(body);
+        Mark::decode_unchecked(bytes)
+    }
+
+    /// The fields of something that looks like a mark; all is checked but the CRC.
+    pub(crate) fn decode_unchecked(bytes: &[u8]) -> Option<Mark> {
+        let bytes = bytes.get(..MARK_BYTES)?;
+        if u32_at(bytes, 0)? != MARK_MAGIC {
+            return None;
+        }
+        let mut reader = Reader::new(bytes.get(8..)?);
         let mark = Mark {
             epoch: reader.u64()?,
             durable_seq: reader.u64()?,

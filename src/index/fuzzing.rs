@@ -203,6 +203,7 @@ pub fn footer(input: &[u8]) {
         Mode::Built => {
             let mut numbers = Numbers::new(bytes);
             let built = Footer {
+                uuid: std::array::from_fn(|_| numbers.u8()),
                 number: numbers.u64(),
                 entries: numbers.u64(),
                 tombstones: numbers.u64(),
@@ -216,9 +217,9 @@ pub fn footer(input: &[u8]) {
                 min_key: numbers.bytes(usize::MAX).to_vec(),
                 max_key: numbers.bytes(usize::MAX).to_vec(),
             };
-            let (encoded, crc) = built.encode(seed());
+            let (encoded, crc) = built.encode();
             let len = built.offset().saturating_add(to_u64(encoded.len()));
-            if let Some(read) = Footer::decode(seed(), &encoded, len) {
+            if let Some(read) = Footer::decode(&encoded, len) {
                 assert_eq!(read, built);
                 assert_eq!(read.meta(len, crc).footer_crc, crc);
             }
@@ -231,7 +232,7 @@ fn reseal_footer(footer: &mut [u8]) {
     let len = footer.len();
     let units = u32::try_from(len / UNIT_BYTES).unwrap_or(0);
     put(footer, len.saturating_sub(8), &units.to_le_bytes());
-    let crc = seed().crc(footer.get(..len.saturating_sub(4)).unwrap_or_default());
+    let crc = crc32c::crc32c(footer.get(..len.saturating_sub(4)).unwrap_or_default());
     put(footer, len.saturating_sub(4), &crc.to_le_bytes());
 }
 
@@ -245,8 +246,8 @@ fn check_footer(bytes: &[u8]) {
     let units = [u32_at(bytes, 56), u32_at(bytes, 68)].map(|units| u64::from(units.unwrap_or(0)));
     let pages = units.iter().sum::<u64>().saturating_mul(to_u64(UNIT_BYTES));
     let len = pages.saturating_add(to_u64(bytes.len()));
-    assert_eq!(Footer::decode(seed(), bytes, len.wrapping_add(1)), None);
-    if let Some(footer) = Footer::decode(seed(), bytes, len) {
+    assert_eq!(Footer::decode(bytes, len.wrapping_add(1)), None);
+    if let Some(footer) = Footer::decode(bytes, len) {
         assert!(footer.root_unit < footer.page_units && footer.home_buckets > 0);
         assert_eq!(footer.offset().saturating_add(to_u64(bytes.len())), len);
         let keys = footer.min_key.len().saturating_add(footer.max_key.len());
@@ -331,13 +332,12 @@ fn meta_of(file: &[u8]) -> Option<PartMeta> {
     let (units, crc) = Footer::decode_tail(file.get(file.len().checked_sub(8)?..)?)?;
     let footer_len = to_usize(u64::from(units))?.checked_mul(UNIT_BYTES)?;
     let footer = Footer::decode(
-        seed(),
         file.get(file.len().checked_sub(footer_len)?..)?,
         to_u64(file.len()),
     );
     Some(
         footer
-            .unwrap_or_else(|| Footer::new(NUMBER))
+            .unwrap_or_else(|| Footer::new(UUID, NUMBER))
             .meta(to_u64(file.len()), crc),
     )
 }

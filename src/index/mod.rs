@@ -37,7 +37,7 @@ pub(crate) use builder::{BuildObserver, BuildRules, BuildStep, Builder};
 pub(crate) use memtable::{Memtable, MemtableCursor};
 pub(crate) use merged::Merged;
 pub(crate) use part::{parse_part_file_name, part_file_name, Part};
-pub(crate) use part_map::read_max_seq;
+pub(crate) use part_map::read_unknown_footer;
 pub(crate) use part_writer::PartWriter;
 pub(crate) use plan::{plan_merge, MergePlan};
 pub(crate) use run::Run;

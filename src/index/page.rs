@@ -57,8 +57,8 @@ pub(crate) fn entry_place(slot: u16) -> usize {
 
 const _: () = assert!(PAGE_HEADER_BYTES + MAX_PREFIX_BYTES + ENTRY_HEADER_BYTES <= UNIT_BYTES);
 
-/// What the CRCs of a part's pages and of its footer are seeded with: the store's uuid and the part's number. It tells
-/// them from those of another store, and from those of another part. Computed once for a part.
+/// What the CRCs of a part's pages are seeded with: the store's uuid and the part's number. It tells them from those of
+/// another store, and from those of another part. Computed once for a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PartSeed(u32);
 
@@ -66,16 +66,12 @@ impl PartSeed {
     pub(crate) fn new(uuid: &[u8; 16], number: u64) -> PartSeed {
         PartSeed(crc32c::crc32c_append(crc32c::crc32c(uuid), &number.to_le_bytes()))
     }
-
-    /// CRC of what belongs to the part.
-    pub(crate) fn crc(self, bytes: &[u8]) -> u32 {
-        crc32c::crc32c_append(self.0, bytes)
-    }
 }
 
 /// CRC that a page stores of itself. Seeding it with its place as well tells a page from a copy that strayed.
 fn page_crc(seed: PartSeed, unit: u32, page: &[u8]) -> u32 {
-    crc32c::crc32c_append(seed.crc(&unit.to_le_bytes()), page.get(4..).unwrap_or_default())
+    let seed = crc32c::crc32c_append(seed.0, &unit.to_le_bytes());
+    crc32c::crc32c_append(seed, page.get(4..).unwrap_or_default())
 }
 
 pub(crate) fn crc_matches(seed: PartSeed, unit: u32, page: &[u8]) -> bool {

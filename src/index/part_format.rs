@@ -31,11 +31,12 @@
 //! | 64 | home buckets u32 | |
 //! | 68 | hash units u32 | |
 //! | 72 | min key length u32, max key length u32 | |
-//! | 80 | min key, max key, zeros | |
+//! | 80 | uuid, 16 bytes | of the store |
+//! | 96 | min key, max key, zeros | |
 //! | end - 8 | footer units u32 | |
-//! | end - 4 | crc u32 | CRC-32C of the store's uuid, the part number u64, the footer before it |
+//! | end - 4 | crc u32 | CRC-32C of the footer before it |
 
-use super::page::{unit_offset, PartSeed, HASH_LEVEL, UNIT_BYTES};
+use super::page::{unit_offset, HASH_LEVEL, UNIT_BYTES};
 use crate::format::{
     bytes::{to_u64, to_usize, u32_at, Reader},
     manifest::PartMeta,
@@ -53,7 +54,7 @@ const KEYS_PER_BUCKET: u64 = 5;
 
 const MAGIC: [u8; 8] = *b"SARSENRN";
 pub(super) const VERSION: u32 = 1;
-const FIXED_BYTES: usize = 80;
+const FIXED_BYTES: usize = 96;
 const TAIL_BYTES: usize = 8;
 
 pub(crate) fn home_buckets(keys: u64) -> u64 {
@@ -105,6 +106,8 @@ impl HashSlot {
 /// Counts, bounds, and where things lie.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Footer {
+    /// Of the store that the part belongs to.
+    pub(crate) uuid: [u8; 16],
     pub(crate) number: u64,
     pub(crate) entries: u64,
     pub(crate) tombstones: u64,
@@ -120,15 +123,16 @@ pub(crate) struct Footer {
 }
 
 impl Footer {
-    pub(crate) fn new(number: u64) -> Footer {
+    pub(crate) fn new(uuid: [u8; 16], number: u64) -> Footer {
         Footer {
+            uuid,
             number,
             ..Footer::default()
         }
     }
 
     /// The footer and its CRC.
-    pub(crate) fn encode(&self, seed: PartSeed) -> (Vec<u8>, u32) {
+    pub(crate) fn encode(&self) -> (Vec<u8>, u32) {
         let len32 = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
         let mut out = MAGIC.to_vec();
         out.extend_from_slice(&VERSION.to_le_bytes());
@@ -152,12 +156,13 @@ impl Footer {
         ] {
             out.extend_from_slice(&number.to_le_bytes());
         }
+        out.extend_from_slice(&self.uuid);
         out.extend_from_slice(&self.min_key);
         out.extend_from_slice(&self.max_key);
         let len = (out.len() + TAIL_BYTES).next_multiple_of(UNIT_BYTES);
         out.resize(len - TAIL_BYTES, 0);
         out.extend_from_slice(&len32(len / UNIT_BYTES).to_le_bytes());
-        let crc = seed.crc(&out);
+        let crc = crc32c::crc32c(&out);
         out.extend_from_slice(&crc.to_le_bytes());
         (out, crc)
     }
@@ -169,9 +174,9 @@ impl Footer {
     }
 
     /// `bytes` is the whole footer of a file of `file_len` bytes. Everything that reading the file relies on is checked.
-    pub(crate) fn decode(seed: PartSeed, bytes: &[u8], file_len: u64) -> Option<Footer> {
+    pub(crate) fn decode(bytes: &[u8], file_len: u64) -> Option<Footer> {
         let (checked, stored_crc) = bytes.split_at_checked(bytes.len().checked_sub(4)?)?;
-        if u32_at(stored_crc, 0)? != seed.crc(checked) {
+        if u32_at(stored_crc, 0)? != crc32c::crc32c(checked) {
             return None;
         }
         let mut reader = Reader::new(bytes.get(..bytes.len().checked_sub(TAIL_BYTES)?)?);
@@ -184,9 +189,11 @@ impl Footer {
         let (page_units, root_unit) = (reader.u32()?, reader.u32()?);
         let (home_buckets, hash_units) = (reader.u32()?, reader.u32()?);
         let (min_len, max_len) = (reader.u32()?, reader.u32()?);
+        let uuid = reader.take(16)?.try_into().ok()?;
         let min_key = reader.take(to_usize(u64::from(min_len))?)?.to_vec();
         let max_key = reader.take(to_usize(u64::from(max_len))?)?.to_vec();
         let footer = Footer {
+            uuid,
             number,
             entries,
             tombstones,
@@ -208,9 +215,9 @@ impl Footer {
     }
 
     /// The version of a footer that is whole, where this library doesn't know it.
-    pub(crate) fn newer_version(seed: PartSeed, bytes: &[u8]) -> Option<u32> {
+    pub(crate) fn newer_version(bytes: &[u8]) -> Option<u32> {
         let (checked, stored_crc) = bytes.split_at_checked(bytes.len().checked_sub(4)?)?;
-        if u32_at(stored_crc, 0)? != seed.crc(checked) || !checked.starts_with(&MAGIC) {
+        if u32_at(stored_crc, 0)? != crc32c::crc32c(checked) || !checked.starts_with(&MAGIC) {
             return None;
         }
         u32_at(checked, MAGIC.len()).filter(|version| *version > VERSION)
@@ -236,4 +243,4 @@ impl Footer {
     }
 }
 
-const _: () = assert!(FIXED_BYTES == 8 + 2 * 4 + 5 * 8 + 6 * 4);
+const _: () = assert!(FIXED_BYTES == 8 + 2 * 4 + 5 * 8 + 6 * 4 + 16);

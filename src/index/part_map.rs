@@ -61,7 +61,7 @@ impl PartMap {
         }
         let region = file.map(len)?;
         let seed = PartSeed::new(uuid, meta.file);
-        let footer = read_footer(&region, seed, meta)?;
+        let footer = read_footer(&region, uuid, meta)?;
         let units = to_usize(len / to_u64(UNIT_BYTES)).unwrap_or(0);
         let checked = (0..units.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         Ok(PartMap {
@@ -250,7 +250,7 @@ impl PartMap {
     }
 }
 
-fn read_footer(region: &Region, seed: PartSeed, meta: &PartMeta) -> Result<Footer> {
+fn read_footer(region: &Region, uuid: &[u8; 16], meta: &PartMeta) -> Result<Footer> {
     let wrong = |what| corrupt(meta.file, meta.file_len.saturating_sub(to_u64(UNIT_BYTES)), what);
     let len = region.len();
     let tail = len.checked_sub(8).and_then(|at| region.bytes(at, 8));
@@ -264,27 +264,25 @@ fn read_footer(region: &Region, seed: PartSeed, meta: &PartMeta) -> Result<Foote
     let bytes = len
         .checked_sub(footer_len)
         .and_then(|at| region.bytes(at, footer_len));
-    if let Some(found) = bytes.and_then(|bytes| Footer::newer_version(seed, bytes)) {
+    if let Some(found) = bytes.and_then(Footer::newer_version) {
         return Err(Error::Version {
             found,
             supported: VERSION,
         });
     }
-    let footer = bytes.and_then(|bytes| Footer::decode(seed, bytes, len));
+    let footer = bytes.and_then(|bytes| Footer::decode(bytes, len));
     let footer = footer.ok_or_else(|| wrong("the footer fails its check"))?;
+    if footer.uuid != *uuid {
+        return Err(wrong("the part is one of another store"));
+    }
     if footer.meta(len, crc) != *meta {
         return Err(wrong("the footer contradicts the manifest"));
     }
     Ok(footer)
 }
 
-/// The newest commit in a part that nothing else describes; `None` if its footer is not whole, or not of this store.
-pub(crate) fn read_max_seq(
-    vfs: &Arc<dyn Vfs>,
-    path: &Path,
-    uuid: &[u8; 16],
-    number: u64,
-) -> Result<Option<u64>> {
+/// What the footer of a part that nothing else describes says; `None` if it is not whole.
+pub(crate) fn read_unknown_footer(vfs: &Arc<dyn Vfs>, path: &Path, number: u64) -> Result<Option<Footer>> {
     let file = vfs.open(path, OpenMode::Read)?;
     let len = file.len()?;
     let mut tail = [0; 8];
@@ -298,9 +296,7 @@ pub(crate) fn read_max_seq(
     };
     let mut footer = vec![0; bytes];
     file.read_at(len - to_u64(bytes), &mut footer)?;
-    let seed = PartSeed::new(uuid, number);
-    let footer = Footer::decode(seed, &footer, len).filter(|footer| footer.number == number);
-    Ok(footer.map(|footer| footer.max_seq))
+    Ok(Footer::decode(&footer, len).filter(|footer| footer.number == number))
 }
 
 #[cold]

@@ -72,7 +72,7 @@ impl PartWriter {
     pub(crate) fn new(file: Arc<dyn File>, uuid: &[u8; 16], number: u64) -> PartWriter {
         PartWriter {
             file,
-            footer: Footer::new(number),
+            footer: Footer::new(*uuid, number),
             seed: PartSeed::new(uuid, number),
             levels: vec![Level::default()],
             next_unit: 0,
@@ -165,7 +165,7 @@ impl PartWriter {
                         return Ok(None);
                     }
                 }
-                let (footer, crc) = self.footer.encode(self.seed);
+                let (footer, crc) = self.footer.encode();
                 self.buffer.extend_from_slice(&footer);
                 self.write_out(1)?;
                 let meta = self.footer.meta(self.written, crc);

@@ -115,6 +115,13 @@ pub(super) fn mark_at(region: &Region, seed: &FrameSeed, offset: u64) -> Option<
     Mark::decode(seed, &bytes)
 }
 
+/// What claims to be a mark at `offset`; its CRC is not checked.
+pub(super) fn unchecked_mark_at(region: &Region, offset: u64) -> Option<Mark> {
+    let mut bytes = [0; MARK_BYTES];
+    region.copy_to(offset, &mut bytes)?;
+    Mark::decode_unchecked(&bytes)
+}
+
 /// What frames and marks behind a log's end say. None of them is ever applied.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Evidence {

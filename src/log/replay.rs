@@ -182,7 +182,7 @@ pub(crate) fn replay(
                 if chain.expected > start.limit {
                     return None;
                 }
-                let found = stray::find(&segments, uuid, &position, chain.expected, &mut scratch)?;
+                let found = stray::find(&segments, uuid, &start, &position, chain.expected, &mut scratch)?;
                 Some(Error::Corrupt {
                     file: segment_display_name(found.segment),
                     offset: found.offset,

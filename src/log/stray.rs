@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use super::{
-    inspect::{frame_behind, header_at, unchecked_header_at, CheckedHeader},
+    inspect::{frame_behind, header_at, mark_at, unchecked_header_at, unchecked_mark_at, CheckedHeader},
+    replay::ReplayStart,
     segment::Segment,
     supply::FIRST_SEGMENT_BYTES,
 };
 use crate::format::{
     bytes::to_u64,
-    frame::{FrameHeader, FrameSeed, MARK_BYTES},
+    frame::{FrameSeed, MARK_BYTES},
     manifest::LogPosition,
 };
 
@@ -29,10 +30,11 @@ pub(super) struct Stray {
     pub(super) seq: u64,
 }
 
-/// Where the log ends at `position` before commit `expected`, in segments of which those before `position` are passed.
+/// Where the log that begins at `start` ends at `position` before commit `expected`, in segments of which those before `position` are passed.
 pub(super) fn find(
     segments: &[Arc<Segment>],
     uuid: [u8; 16],
+    start: &ReplayStart,
     position: &LogPosition,
     expected: u64,
     scratch: &mut Vec<u8>,
@@ -48,7 +50,7 @@ pub(super) fn find(
         let at_position = segment.number() == position.segment;
         let places = [0, position.offset];
         for offset in places.into_iter().take(if at_position { 2 } else { 1 }) {
-            found = found.or_else(|| of_another_store(segment, uuid, offset, scratch));
+            found = found.or_else(|| of_another_store(segment, uuid, start.epoch, offset, scratch));
         }
     }
     found.or_else(|| cut_short(ahead().next()?, uuid, position, expected, scratch))
@@ -84,19 +86,40 @@ fn is_of(segment: &Segment, uuid: [u8; 16], number: u64, offset: u64, scratch: &
     header_at(segment.region(), &seed, offset, scratch).is_some()
 }
 
-/// Two frames that go on with each other, whole but for header CRCs that hold for no segment of this store.
-fn of_another_store(segment: &Segment, uuid: [u8; 16], offset: u64, scratch: &mut Vec<u8>) -> Option<Stray> {
+/// Two frames that go on with each other, or one with its mark, whole but for CRCs that hold for no segment of this
+/// store: with one frame alone, a damaged header would look the same. In a store that nobody wrote to yet, by its
+/// manifest of epoch 0, there is no frame to be damaged.
+fn of_another_store(
+    segment: &Segment,
+    uuid: [u8; 16],
+    epoch: u64,
+    offset: u64,
+    scratch: &mut Vec<u8>,
+) -> Option<Stray> {
     let first = whole_but_for_its_seed(segment, offset, scratch)?;
     let next = offset.checked_add(first.frame_len)?;
-    let second = whole_but_for_its_seed(segment, next, scratch)?;
-    let goes_on = |before: &CheckedHeader, header: &FrameHeader| {
-        header.previous_crc == before.crc && Some(header.seq) == before.header.seq.checked_add(1)
+    let goes_on = match whole_but_for_its_seed(segment, next, scratch) {
+        Some(second) => {
+            second.header.previous_crc == first.crc
+                && Some(second.header.seq) == first.header.seq.checked_add(1)
+        }
+        None => {
+            let mark = unchecked_mark_at(segment.region(), next);
+            mark.is_some_and(|mark| mark.epoch == first.header.epoch)
+        }
     };
-    if !goes_on(&first, &second.header) {
+    if !goes_on && epoch > 0 {
         return None;
     }
     let ours = (1..=segment.number()).rev().any(|number| {
-        is_of(segment, uuid, number, offset, scratch) || is_of(segment, uuid, number, next, scratch)
+        let seed = FrameSeed {
+            uuid,
+            segment: number,
+        };
+        [offset, next].into_iter().any(|place| {
+            header_at(segment.region(), &seed, place, scratch).is_some()
+                || mark_at(segment.region(), &seed, place).is_some()
+        })
     });
     (!ours).then(|| Stray {
         segment: segment.number(),

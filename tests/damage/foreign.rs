@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use sarsen::{simulation::SimVfs, Store};
+use sarsen::{simulation::SimVfs, Batch, Error, Options, Store, Survive};
 
 use crate::{
     examine::examine,
@@ -162,6 +162,59 @@ pub fn manifest_while_open(shape: &Shape, theirs: &Files) -> Result<(), String> 
     let told = findings.iter().any(|finding| finding.file == "MANIFEST");
     told.then_some(())
         .ok_or_else(|| format!("{} {findings:?}", shape.name))
+}
+
+/// A store of a few pairs, closed or left by a killed writer.
+#[derive(Debug, Clone, Copy)]
+pub struct Few {
+    pub seed: u64,
+    pub commits: u64,
+    pub survive: Survive,
+    pub is_closed: bool,
+}
+
+impl Few {
+    fn make(self) -> SimVfs {
+        let disk = SimVfs::new(self.seed).with_reserve(1 << 20);
+        let store = Store::open_on(&disk, Shape::root(), &Few::options()).expect("a new store");
+        for number in 0..self.commits {
+            let mut batch = Batch::new();
+            batch.set_kv(b"key", &number.to_le_bytes()).expect("a command");
+            store.commit(&mut batch, Some(self.survive)).expect("a commit");
+        }
+        if self.is_closed {
+            store.close().expect("it closes");
+        }
+        disk.restart()
+    }
+
+    fn options() -> Options {
+        Options {
+            background: false,
+            ..Options::default()
+        }
+    }
+
+    /// What is said of this store under the manifest of the other one.
+    pub fn under_the_manifest_of(self, other: Few) -> Result<Class, String> {
+        let (disk, other) = (self.make(), files_below(crate::store::ROOT, &other.make()));
+        disk.put(&Shape::path("MANIFEST"), Arc::new(other["MANIFEST"].clone()))
+            .expect("a file is replaced");
+        let store = match Store::open_on(&disk, Shape::root(), &Few::options()) {
+            Ok(store) => store,
+            Err(Error::Corrupt { .. }) => return Ok(Class::Refused),
+            Err(error) => return Err(error.to_string()),
+        };
+        let findings = store.verify().map_err(|error| error.to_string())?;
+        match store.kv_get(None, b"key") {
+            Err(Error::Corrupt { .. }) if !findings.is_empty() => Ok(Class::Read),
+            other => Err(format!(
+                "{:?} {:?} {findings:?}",
+                store.recovery(),
+                other.map(|value| value.to_vec())
+            )),
+        }
+    }
 }
 
 /// The files of a backup of the store.
