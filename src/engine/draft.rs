@@ -6,6 +6,7 @@
 use crate::{
     error::{Error, Result},
     format::{
+        are_tags,
         block::{append_small_to_image, small_total_bytes, BlockAddress, ADDRESS_BYTES},
         bytes::to_u64,
         command::{BlockSource, Bytes, Command, ValueSource},
@@ -140,12 +141,13 @@ impl Draft {
         self.finish(before, Command::FreeBlock { block }, BlockPlace::None, None)
     }
 
-    /// `tags` are distinct.
+    /// `tags` are ascending and distinct.
     pub(crate) fn append_memory(&mut self, id: u64, tags: &[&str], data: Data<'_>) -> Result<()> {
         if tags.len() > MAX_TAGS {
             return Err(Error::too_large(format!("a memory has at most {MAX_TAGS} tags")));
         }
         tags.iter().try_for_each(|tag| check_tag(tag))?;
+        debug_assert!(are_tags(tags));
         let before = self.begin()?;
         let (place, block) = self.place(MEMORY_KEY_BYTES, data)?;
         self.finish(

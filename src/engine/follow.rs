@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    apply::{Contents, Step, Steps, StepsPosition},
+    apply::{forged, Contents, Step, Steps, StepsPosition},
     lock,
     manifest_file::ManifestFile,
     Engine, View,
@@ -304,14 +304,14 @@ impl FollowedCommit {
         let header = *self.frame.header();
         let contents = contents_of(&self.frame, &self.assigned);
         let mut steps = Steps::resume(contents, self.position);
-        let Some(step) = steps.next().map_err(|_| forged(header.seq))? else {
+        let Some(step) = steps.next().map_err(|_| forged_frame(&self.frame))? else {
             return Ok(None);
         };
         self.position = steps.position();
         let bytes = match (&step.image, &step.block) {
             (Some((start, owner)), Some(block)) => {
                 let bytes = image_bytes(self.frame.image(), *start, owner.len(), block.len);
-                Some(bytes.ok_or_else(|| forged(header.seq))?)
+                Some(bytes.ok_or_else(|| forged_frame(&self.frame))?)
             }
             _ => None,
         };
@@ -331,7 +331,7 @@ pub(super) fn large_blocks(frame: &TailFrame) -> Result<Vec<BlockAddress>> {
     let assigned = assigned_of(frame)?;
     let mut steps = Steps::new(contents_of(frame, &assigned));
     let mut blocks = Vec::new();
-    while let Some(step) = steps.next().map_err(|_| forged(frame.header().seq))? {
+    while let Some(step) = steps.next().map_err(|_| forged_frame(frame))? {
         if let Some(BlockSource::Large(address)) = step.command.block() {
             blocks.push(*address);
         }
@@ -340,7 +340,7 @@ pub(super) fn large_blocks(frame: &TailFrame) -> Result<Vec<BlockAddress>> {
 }
 
 fn assigned_of(frame: &TailFrame) -> Result<Assigned> {
-    Assigned::decode(frame.assigned()).ok_or_else(|| forged(frame.header().seq))
+    Assigned::decode(frame.assigned()).ok_or_else(|| forged_frame(frame))
 }
 
 fn contents_of<'a>(frame: &'a TailFrame, assigned: &'a Assigned) -> Contents<'a> {
@@ -353,15 +353,9 @@ fn contents_of<'a>(frame: &'a TailFrame, assigned: &'a Assigned) -> Contents<'a>
     }
 }
 
-/// Its CRCs hold, so it was written that way, or somebody forged it.
-fn forged(seq: u64) -> Error {
-    Error::Corrupt {
-        file: "log".to_owned(),
-        offset: 0,
-        what: "the parts of a frame contradict each other".into(),
-        first_seq: seq,
-        last_seq: seq,
-    }
+fn forged_frame(frame: &TailFrame) -> Error {
+    let (segment, offset) = frame.place();
+    forged(segment, offset, frame.header().seq)
 }
 
 fn image_bytes(image: &[u8], start: u64, owner_len: usize, len: u64) -> Option<&[u8]> {

@@ -14,7 +14,7 @@ use super::{
     view::sarsen_bytes,
 };
 use crate::{
-    error::{Error, Result},
+    error::Error,
     store::{CommandKind, LogCommand, LogReader, Tags},
 };
 
@@ -149,18 +149,16 @@ pub unsafe extern "C" fn sarsen_log_next(
             }
             let command = this.reader.next(Duration::from_micros(timeout_us))?;
             let tags = borrow_mut(this.tags)?;
-            tags.clear();
-            let told = tell(&command, tags)?;
-            write_sized(&told, out, out_size)?;
+            tags.fill_stored(&command.tags);
+            write_sized(&tell(&command), out, out_size)?;
             tags_out.set(this.tags.cast_const());
             Ok(())
         })
     }
 }
 
-fn tell(command: &LogCommand<'_>, tags: &mut Tags) -> Result<sarsen_command> {
-    command.tags.iter().try_for_each(|tag| tags.add(tag))?;
-    Ok(sarsen_command {
+fn tell(command: &LogCommand<'_>) -> sarsen_command {
+    sarsen_command {
         seq: command.seq,
         epoch: command.epoch,
         kind: kind_of(command.kind),
@@ -169,7 +167,7 @@ fn tell(command: &LogCommand<'_>, tags: &mut Tags) -> Result<sarsen_command> {
         block: command.block.map_or(sarsen_block::EMPTY, sarsen_block::of),
         key: sarsen_bytes::of(command.key),
         value: sarsen_bytes::of(command.value),
-    })
+    }
 }
 
 /// Frees a reader, also one of a closed store. NULL is a no-op.

@@ -84,7 +84,8 @@ impl<'a> Command<'a> {
         debug_assert!(written.is_ok());
     }
 
-    /// Takes one command off the front of `bytes`; `None` where they hold none.
+    /// Takes one command off the front of `bytes`; `None` where they hold none, or one beyond the limits, which no
+    /// batch takes: whoever reads on need not check them again.
     pub(crate) fn decode(bytes: &mut &'a [u8]) -> Option<Command<'a>> {
         use bincode::Options;
         let mut reader = SliceReader { rest: bytes };
@@ -96,8 +97,22 @@ impl<'a> Command<'a> {
             .with_limit(limit)
             .deserialize_from_custom_seed(std::marker::PhantomData::<Command<'a>>, &mut reader)
             .ok()?;
+        if !command.is_within_limits() {
+            return None;
+        }
         *bytes = reader.rest;
         Some(command)
+    }
+
+    fn is_within_limits(&self) -> bool {
+        match self {
+            Command::AppendMemory { tags, .. } => super::are_tags(tags),
+            Command::SetKv { key, .. }
+            | Command::DeleteKv { key }
+            | Command::AppendStream { name: key, .. }
+            | Command::TrimStream { name: key, .. } => key.0.len() <= super::MAX_KEY_BYTES,
+            Command::AppendBlock { .. } | Command::FreeBlock { .. } | Command::DeleteMemory { .. } => true,
+        }
     }
 
     pub(crate) fn block(&self) -> Option<&BlockSource> {

@@ -36,6 +36,13 @@ pub(crate) const MAX_SMALL_BYTES: usize = 32 * 1_024;
 /// A block above this length carries one CRC for each page of this length.
 pub(crate) const BLOCK_PAGE_BYTES: usize = 64 * 1_024;
 
+/// Whether a memory can have these tags: within the limits, ascending, distinct.
+pub(crate) fn are_tags(tags: &[&str]) -> bool {
+    tags.len() <= MAX_TAGS
+        && tags.iter().all(|tag| (1..=MAX_TAG_BYTES).contains(&tag.len()))
+        && tags.is_sorted_by(|tag, next| tag < next)
+}
+
 /// Rounds up to the 8-byte boundary that frames and blocks start at; the last one where there is none above.
 pub(crate) const fn align8(len: u64) -> u64 {
     len.saturating_add(7) & !7

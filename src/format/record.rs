@@ -192,6 +192,7 @@ impl<'a> MemoryValue<'a> {
         Some((BlockAddress::decode(&mut reader)?, reader.u32()?))
     }
 
+    /// `None` also for tags that no memory can have.
     pub(crate) fn decode(bytes: &'a [u8]) -> Option<MemoryValue<'a>> {
         let mut reader = Reader::new(bytes);
         let block = BlockAddress::decode(&mut reader)?;
@@ -205,7 +206,7 @@ impl<'a> MemoryValue<'a> {
             let len = usize::from(reader.u16()?);
             tags.push(std::str::from_utf8(reader.take(len)?).ok()?);
         }
-        reader.is_empty().then_some(MemoryValue { block, ordinal, tags })
+        (reader.is_empty() && super::are_tags(&tags)).then_some(MemoryValue { block, ordinal, tags })
     }
 }
 

@@ -26,6 +26,9 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct TailFrame {
     header: FrameHeader,
+    /// Where it was read from.
+    segment: u64,
+    offset: u64,
     bytes: Vec<u8>,
     /// Where assigned section, commands and image end and start.
     assigned_end: usize,
@@ -34,7 +37,7 @@ pub(crate) struct TailFrame {
 }
 
 impl TailFrame {
-    fn new(seed: &FrameSeed, bytes: Vec<u8>) -> Option<TailFrame> {
+    fn new(seed: &FrameSeed, offset: u64, bytes: Vec<u8>) -> Option<TailFrame> {
         let frame = Frame::decode(seed, &bytes)?;
         let header = frame.header;
         let assigned_end = HEADER_BYTES.checked_add(frame.assigned.len())?;
@@ -42,6 +45,8 @@ impl TailFrame {
         let image_start = to_usize(frame.image_offset)?;
         Some(TailFrame {
             header,
+            segment: seed.segment,
+            offset,
             bytes,
             assigned_end,
             commands_end,
@@ -51,6 +56,11 @@ impl TailFrame {
 
     pub(crate) fn header(&self) -> &FrameHeader {
         &self.header
+    }
+
+    /// Number of its segment, and its offset there.
+    pub(crate) fn place(&self) -> (u64, u64) {
+        (self.segment, self.offset)
     }
 
     pub(crate) fn assigned(&self) -> &[u8] {
@@ -373,6 +383,7 @@ impl TailReader {
                 uuid: self.uuid,
                 segment: place.number,
             },
+            place.offset,
             bytes,
         )?;
         // The header held a moment ago, and it is still the same one.

@@ -37,7 +37,7 @@ impl Store {
         let view = view_of(&self.engine, snapshot);
         let hit = view.get(&record::memory_key(id))?.ok_or(Error::NotFound)?;
         let memory = MemoryValue::decode(hit.value).ok_or_else(malformed)?;
-        Ok((memory.block, Tags::of(&memory.tags)?))
+        Ok((memory.block, Tags::of_stored(&memory.tags)))
     }
 
     /// Memories from `from_id` on, in order, that carry all of `all`, one of `any` (if there are any) and none of

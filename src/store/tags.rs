@@ -3,7 +3,7 @@
 use crate::{
     engine::check_tag,
     error::{Error, Result},
-    format::MAX_TAGS,
+    format::{are_tags, MAX_TAGS},
 };
 
 /// A set of UTF-8 strings of 1 to 1,024 bytes, up to 1,024 of them, in byte order.
@@ -23,6 +23,20 @@ impl Tags {
         let mut set = Tags::new();
         tags.iter().try_for_each(|tag| set.add(tag))?;
         Ok(set)
+    }
+
+    /// The set of what a memory or a command was stored with: decoding refuses what is no set.
+    pub(crate) fn of_stored(tags: &[&str]) -> Tags {
+        let mut set = Tags::new();
+        set.fill_stored(tags);
+        set
+    }
+
+    /// The same, in the room that this set has.
+    pub(crate) fn fill_stored(&mut self, tags: &[&str]) {
+        debug_assert!(are_tags(tags));
+        self.sorted.clear();
+        self.sorted.extend(tags.iter().map(|tag| (*tag).to_owned()));
     }
 
     /// Puts a tag into the set; one that is there already stays there once.
