@@ -158,6 +158,7 @@ neighbours: require
 	$(BUILD)/cmake/c_tests/neighbours/sarsen_neighbours --rounds $(ROUNDS) --dir $(BUILD)/neighbours
 	$(BUILD)/cmake/c_tests/neighbours/sarsen_neighbours --control acked-early --rounds 200 --dir $(BUILD)/neighbours
 	$(BUILD)/cmake/c_tests/neighbours/sarsen_neighbours --control unlocked --rounds 200 --dir $(BUILD)/neighbours
+	$(BUILD)/cmake/c_tests/neighbours/sarsen_neighbours --control altered --rounds 200 --dir $(BUILD)/neighbours
 
 damage:
 	SARSEN_DAMAGE_EVERY=1 cargo test --release --locked --features simulation --test damage -- --nocapture

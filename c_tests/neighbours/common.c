@@ -27,6 +27,14 @@ void neighbour_fail(struct neighbours *self, const char *format, ...)
     _exit(3);
 }
 
+void neighbour_require_ok(struct neighbours *self, const char *what, sarsen_status status, sarsen_error *const *error)
+{
+    if (status != SARSEN_OK) {
+        unexpected(self->shared, what, status, error == NULL ? NULL : *error);
+        _exit(3);
+    }
+}
+
 void neighbour_tell(struct neighbours *self, enum role role)
 {
     struct note note = {.role = role, .slot = self->slot, .phase = atomic_load(&self->board->phase)};

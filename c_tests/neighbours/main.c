@@ -1,6 +1,6 @@
 /* sarsen_neighbours: one process writes, others read the same store, and any of them may be killed or stopped.
  *
- *   sarsen_neighbours [--rounds N] [--seed S] [--life L] [--dir DIRECTORY] [--control acked-early|unlocked]
+ *   sarsen_neighbours [--rounds N] [--seed S] [--life L] [--dir DIRECTORY] [--control acked-early|unlocked|altered]
  *
  * A round ends with the writer's death, a life with its store's. What processes meet where can't be repeated; what they
  * do follows from the seed. With a control something is done wrong (see enum control), and the run succeeds if that is
@@ -32,7 +32,7 @@ struct run {
     uint64_t seed, life, rounds, kills, reader_kills, stops, deaths_of_openers;
     const char *dir;
     struct neighbours neighbours;
-    struct child writer, intruder, readers[READERS];
+    struct child writer, intruder, lookers[LOOKERS];
     int in, out; /* the pipe that everybody tells on */
     struct rng rng;
     uint64_t started;
@@ -73,14 +73,15 @@ static void start(struct run *run, struct child *child, enum role role, uint32_t
     switch (role) {
     case ROLE_WRITER: neighbour_writer(self);
     case ROLE_READER:
-    case ROLE_OPENER: neighbour_reader(self, role);
+    case ROLE_OPENER:
+    case ROLE_BACKER: neighbour_reader(self, role);
     case ROLE_INTRUDER: neighbour_intruder(self);
     case ROLE_LAST: neighbour_last(self);
     }
     _exit(4);
 }
 
-static const char *const role_names[] = {"the writer", "a reader", "an opener", "an intruder", "the last one"};
+static const char *const role_names[] = {"the writer", "a reader", "an opener", "one that backs up", "an intruder", "the last one"};
 
 /* Waits for a child that was killed, or left by itself; false if it was not we who ended it and it did not end well. */
 static bool ended_well(struct run *run, struct child *child, bool killed)
@@ -123,12 +124,12 @@ static bool wait_for_note(struct run *run, struct note *note)
         if (answer > 0 && read(run->in, note, sizeof *note) == (ssize_t)sizeof *note) {
             return true;
         }
-        struct child *all[READERS + 2] = {&run->writer, &run->intruder};
-        for (int i = 0; i < READERS; i++) {
-            all[2 + i] = &run->readers[i];
+        struct child *all[LOOKERS + 2] = {&run->writer, &run->intruder};
+        for (int i = 0; i < LOOKERS; i++) {
+            all[2 + i] = &run->lookers[i];
         }
         bool alive = false;
-        for (int i = 0; i < READERS + 2; i++) {
+        for (int i = 0; i < LOOKERS + 2; i++) {
             siginfo_t info = {0};
             if (all[i]->pid != 0 && waitid(P_PID, (id_t)all[i]->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
                 info.si_pid != 0) {
@@ -210,15 +211,21 @@ static bool stop_writer(struct run *run, uint64_t notes)
     bool good = true;
     while (good && notes > 0) {
         good = wait_for_note(run, &note);
-        notes -= good && (note.role == ROLE_READER || note.role == ROLE_OPENER);
+        notes -= good && (note.role == ROLE_READER || note.role == ROLE_OPENER || note.role == ROLE_BACKER);
     }
     must(kill(run->writer.pid, SIGCONT) == 0, "SIGCONT");
     return good;
 }
 
+static void start_looker(struct run *run, uint32_t slot)
+{
+    enum role role = slot == READERS ? ROLE_BACKER : run->openers ? ROLE_OPENER : ROLE_READER;
+    start(run, &run->lookers[slot], role, slot);
+}
+
 static bool something_happens(struct run *run)
 {
-    uint64_t slot = rng_below(&run->rng, READERS);
+    uint32_t slot = (uint32_t)rng_below(&run->rng, LOOKERS);
     switch (rng_below(&run->rng, 8)) {
     case 0:
     case 1: {
@@ -237,10 +244,10 @@ static bool something_happens(struct run *run)
         return true;
     default:
         run->reader_kills++;
-        if (!end(run, &run->readers[slot])) {
+        if (!end(run, &run->lookers[slot])) {
             return false;
         }
-        start(run, &run->readers[slot], run->openers ? ROLE_OPENER : ROLE_READER, (uint32_t)slot);
+        start_looker(run, slot);
         return true;
     }
 }
@@ -255,8 +262,8 @@ static bool live(struct run *run, uint64_t rounds)
     do { /* until there is a store to read */
         good = wait_for_note(run, &note);
     } while (good && atomic_load(&board->is_open) == 0);
-    for (uint32_t i = 0; good && i < READERS; i++) {
-        start(run, &run->readers[i], run->openers ? ROLE_OPENER : ROLE_READER, i);
+    for (uint32_t i = 0; good && i < LOOKERS; i++) {
+        start_looker(run, i);
     }
     while (good && run->kills < until && atomic_load(&board->acked) < LIFE_COMMITS) {
         for (uint64_t notes = rng_below(&run->rng, UINT64_C(1) << rng_below(&run->rng, 11)); good && notes > 0; notes--) {
@@ -266,8 +273,8 @@ static bool live(struct run *run, uint64_t rounds)
     }
     atomic_fetch_add(&board->life, 1);
     bool ended = end(run, &run->writer) && end(run, &run->intruder);
-    for (int i = 0; i < READERS; i++) {
-        ended = end(run, &run->readers[i]) && ended;
+    for (int i = 0; i < LOOKERS; i++) {
+        ended = end(run, &run->lookers[i]) && ended;
     }
     atomic_store(&board->is_open, 0);
     atomic_fetch_add(&board->life, 1);
@@ -285,6 +292,17 @@ static bool live(struct run *run, uint64_t rounds)
 
 /* ---- the run ---- */
 
+static void print_phases(const char *what, const _Atomic uint64_t counts[PHASE_COUNT])
+{
+    printf("%s while the writer was in phase:", what);
+    for (int phase = 0; phase < PHASE_COUNT; phase++) {
+        if (phase != PHASE_BACKUP) {
+            printf(" %s %llu", phase_names[phase], (unsigned long long)counts[phase]);
+        }
+    }
+    printf("\n");
+}
+
 static void print_summary(const struct run *run, uint64_t lives)
 {
     const struct board *board = run->neighbours.board;
@@ -298,13 +316,10 @@ static void print_summary(const struct run *run, uint64_t lives)
     printf("%llu commits followed, %llu times from a new start, %llu times none came; %llu second writers refused\n",
            (unsigned long long)board->followed_commits, (unsigned long long)board->gaps,
            (unsigned long long)board->timeouts, (unsigned long long)board->refused);
-    printf("opened while the writer was in phase:");
-    for (int phase = 0; phase < PHASE_COUNT; phase++) {
-        if (phase != PHASE_BACKUP) {
-            printf(" %s %llu", phase_names[phase], (unsigned long long)board->opens[phase]);
-        }
-    }
-    printf("\n");
+    printf("%llu backups of snapshots, %llu left unfinished by their process\n",
+           (unsigned long long)board->backups_of_snapshots, (unsigned long long)board->backups_unfinished);
+    print_phases("opened", board->opens);
+    print_phases("backed up", board->backups);
 }
 
 /* The filter is what says that readers write nothing: without it that would be believed. */
@@ -372,9 +387,11 @@ int main(int argc, char **argv)
             run.neighbours.control = CONTROL_ACKED_EARLY;
         } else if (strcmp(argv[i], "--control") == 0 && strcmp(argv[i + 1], "unlocked") == 0) {
             run.neighbours.control = CONTROL_UNLOCKED;
+        } else if (strcmp(argv[i], "--control") == 0 && strcmp(argv[i + 1], "altered") == 0) {
+            run.neighbours.control = CONTROL_ALTERED;
         } else {
             fprintf(stderr, "usage: sarsen_neighbours [--rounds N] [--seed S] [--life L] [--dir DIRECTORY] "
-                            "[--control acked-early|unlocked]\n");
+                            "[--control acked-early|unlocked|altered]\n");
             return 2;
         }
     }

@@ -12,16 +12,19 @@
 
 #include "../crash/compare.h"
 
-enum { READERS = 4, MOST_COMMITS = 4000, MOST_RESTARTS = 256, TOLD_NOTHING = 0, TOLD_BLOCK = 1 };
+/* The last of the lookers is the one that backs up. */
+enum { READERS = 4, LOOKERS = READERS + 1, MOST_COMMITS = 4000, MOST_RESTARTS = 256, TOLD_NOTHING = 0, TOLD_BLOCK = 1 };
 
-/* What a process does. Readers keep to one store; openers do nothing but open, look and close. */
-enum role { ROLE_WRITER, ROLE_READER, ROLE_OPENER, ROLE_INTRUDER, ROLE_LAST };
+/* What a process does. Readers keep to one store; openers do nothing but open, look and close; a backer reads, too, and
+ * backs up what it sees. */
+enum role { ROLE_WRITER, ROLE_READER, ROLE_OPENER, ROLE_BACKER, ROLE_INTRUDER, ROLE_LAST };
 
 /* What is done wrong on purpose, to see that it is noticed. */
 enum control {
     CONTROL_NONE,
     CONTROL_ACKED_EARLY, /* the writer says that a commit is there before it makes it */
-    CONTROL_UNLOCKED     /* readers take no lock, so the writer takes away what they read */
+    CONTROL_UNLOCKED,    /* readers take no lock, so the writer takes away what they read */
+    CONTROL_ALTERED      /* one byte of each backup is altered before it is compared */
 };
 
 /* How far a follower has come: both in one word, so that a kill leaves no mixture. */
@@ -43,7 +46,7 @@ struct board {
     _Atomic uint64_t followed[READERS];
     /* What was done, for the summary. */
     _Atomic uint64_t commits, comparisons, opens[PHASE_COUNT], refreshes, snapshots, views, followed_commits, gaps, timeouts,
-        refused, verified;
+        refused, verified, backups[PHASE_COUNT], backups_of_snapshots, backups_unfinished;
 };
 
 struct neighbours {
@@ -67,6 +70,8 @@ struct note {
 };
 
 _Noreturn void neighbour_fail(struct neighbours *self, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* `error` is where the call may have left one (NULL: none): which argument is evaluated first, C leaves open. */
+void neighbour_require_ok(struct neighbours *self, const char *what, sarsen_status status, sarsen_error *const *error);
 void neighbour_tell(struct neighbours *self, enum role role);
 
 /* Moves the model to seq, back too: by starting over. What is not told yet is taken in again the next time. */
@@ -79,6 +84,12 @@ void compare_state(struct neighbours *self, const struct model *model, const sar
 
 _Noreturn void neighbour_writer(struct neighbours *self);
 _Noreturn void neighbour_reader(struct neighbours *self, enum role role);
+/* Backs up the snapshot (NULL: what the store sees), which is at `seq`, and compares the backup with it and with the
+ * model. */
+void neighbour_backup(struct neighbours *self, const sarsen_store *store, const sarsen_snapshot *snapshot, uint64_t seq,
+                      struct model *model, struct rng *rng);
+/* What a backup left whose process was killed: no store, or a whole one. */
+void neighbour_check_left_backup(struct neighbours *self, struct model *model, struct rng *rng);
 _Noreturn void neighbour_intruder(struct neighbours *self);
 /* Alone: everything is there, and no file is left that nobody needs. */
 _Noreturn void neighbour_last(struct neighbours *self);

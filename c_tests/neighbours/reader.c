@@ -1,5 +1,5 @@
-/* A reader in a process of its own: opens beside the writer, refreshes, holds snapshots and views, follows the log, and
- * dies at any moment. Whatever it sees is the model at the seq that it stands at, and that is never below what was
+/* A reader in a process of its own: opens beside the writer, refreshes, holds snapshots and views, follows the log or
+ * backs up, and dies at any moment. Whatever it sees is the model at the seq that it stands at, and that is never below what was
  * acknowledged before it looked. */
 #include "neighbours.h"
 
@@ -31,15 +31,6 @@ struct reader {
     struct model followed; /* before the commit that comes next in the log */
     struct commit commit;
 };
-
-/* `error` is where the call may have left one: which argument is evaluated first, C leaves open. */
-static void require_ok(struct reader *reader, const char *what, sarsen_status status, sarsen_error *const *error)
-{
-    if (status != SARSEN_OK) {
-        unexpected(reader->self->shared, what, status, *error);
-        _exit(3);
-    }
-}
 
 static void look_at_all(struct reader *reader)
 {
@@ -73,7 +64,7 @@ static void open_store(struct reader *reader)
     }
     uint64_t acked = atomic_load(&self->board->acked);
     atomic_fetch_add(&self->board->opens[atomic_load(&self->board->phase)], 1);
-    require_ok(reader, "opening to read", sarsen_store_open(self->path, options, &reader->store, &error), &error);
+    neighbour_require_ok(reader->self, "opening to read", sarsen_store_open(self->path, options, &reader->store, &error), &error);
     sarsen_options_free(options);
     stands_at(reader, "opening to read", sarsen_store_last_seq(reader->store), acked);
     look_at_all(reader);
@@ -83,7 +74,7 @@ static void refresh(struct reader *reader)
 {
     uint64_t seq = 0, acked = atomic_load(&reader->self->board->acked);
     sarsen_error *error = NULL;
-    require_ok(reader, "refresh", sarsen_store_refresh(reader->store, &seq, &error), &error);
+    neighbour_require_ok(reader->self, "refresh", sarsen_store_refresh(reader->store, &seq, &error), &error);
     stands_at(reader, "refresh", seq, acked > reader->seq ? acked : reader->seq);
     atomic_fetch_add(&reader->self->board->refreshes, 1);
 }
@@ -96,7 +87,7 @@ static void use_snapshot(struct reader *reader)
     sarsen_error *error = NULL;
     sarsen_snapshot **snapshot = &reader->snapshots[slot].snapshot;
     if (*snapshot == NULL) {
-        require_ok(reader, "snapshot_new", sarsen_snapshot_new(reader->store, snapshot, &error), &error);
+        neighbour_require_ok(reader->self, "snapshot_new", sarsen_snapshot_new(reader->store, snapshot, &error), &error);
         reader->snapshots[slot].seq = sarsen_snapshot_seq(*snapshot);
         if (reader->snapshots[slot].seq != reader->seq) {
             neighbour_fail(reader->self, "a snapshot at %llu of a store at %llu",
@@ -145,12 +136,12 @@ static void use_views(struct reader *reader)
         }
         held->content = entry->content;
         if (table == memories) {
-            require_ok(reader, "a view of a memory",
+            neighbour_require_ok(reader->self, "a view of a memory",
                        sarsen_memory_get(reader->store, NULL, entry->name, &held->view, &error), &error);
         } else {
             uint8_t key[MAX_NAME];
             size_t len = name_render(entry->name, key);
-            require_ok(reader, "a view of a key", sarsen_kv_get(reader->store, NULL, key, len, &held->view, &error), &error);
+            neighbour_require_ok(reader->self, "a view of a key", sarsen_kv_get(reader->store, NULL, key, len, &held->view, &error), &error);
         }
         check_view(reader, held);
     }
@@ -241,7 +232,7 @@ static bool follow_one(struct reader *reader, uint64_t timeout_us)
             start_again(reader, seq);
             return false;
         }
-        require_ok(reader, "log_next", status, &error);
+        neighbour_require_ok(reader->self, "log_next", status, &error);
         if (i == 0) { /* the commit is there, so what it was planned from is told */
             model_to(self, &reader->followed, seq - 1);
             model_plan_next(self, &reader->followed, &reader->commit);
@@ -274,7 +265,7 @@ static void follow(struct reader *reader)
             start_again(reader, FOLLOWED_SEQ(word) + 1);
             return;
         }
-        require_ok(reader, "log_read", status, &error);
+        neighbour_require_ok(reader->self, "log_read", status, &error);
     }
     for (int i = 0; i < FOLLOW_AT_ONCE && follow_one(reader, rng_one_in(&reader->rng, 4) ? 2000 : 0);) {
         i++;
@@ -282,6 +273,29 @@ static void follow(struct reader *reader)
 }
 
 /* ---- the process ---- */
+
+/* Backs up, from what was seen last or from a snapshot, while the writer does what it does. */
+static void run_backups(struct reader *reader)
+{
+    struct neighbours *self = reader->self;
+    neighbour_check_left_backup(self, &reader->other, &reader->rng);
+    open_store(reader);
+    for (uint64_t steps = 1 + rng_below(&reader->rng, 12); steps > 0; steps--) {
+        uint64_t slot = rng_below(&reader->rng, SNAPSHOTS);
+        const sarsen_snapshot *snapshot = reader->snapshots[slot].snapshot;
+        neighbour_tell(self, ROLE_BACKER);
+        switch (rng_below(&reader->rng, 4)) {
+        case 0: refresh(reader); break;
+        case 1: use_snapshot(reader); break;
+        default:
+            neighbour_backup(self, reader->store, snapshot, snapshot == NULL ? reader->seq : reader->snapshots[slot].seq,
+                             &reader->other, &reader->rng);
+        }
+    }
+    let_go(reader);
+    sarsen_error *error = NULL;
+    neighbour_require_ok(self, "closing one that backs up", sarsen_store_close(reader->store, &error), &error);
+}
 
 static void run_session(struct reader *reader)
 {
@@ -318,7 +332,7 @@ static void run_session(struct reader *reader)
     }
     let_go(reader);
     sarsen_error *error = NULL;
-    require_ok(reader, "closing a reader", sarsen_store_close(reader->store, &error), &error);
+    neighbour_require_ok(reader->self, "closing a reader", sarsen_store_close(reader->store, &error), &error);
     for (size_t i = 0; i < VIEWS; i++) { /* they outlive their store */
         if (reader->views[i].view.pin != NULL) {
             check_view(reader, &reader->views[i]);
@@ -335,17 +349,21 @@ void neighbour_reader(struct neighbours *self, enum role role)
     model_init(&reader.model, &self->workload);
     model_init(&reader.other, &self->workload);
     model_init(&reader.followed, &self->workload);
-    if (self->control != CONTROL_UNLOCKED && !forbid_writing()) {
+    if (self->control != CONTROL_UNLOCKED && role != ROLE_BACKER && !forbid_writing()) {
         _exit(77);
     }
     for (;;) {
+        if (role == ROLE_BACKER) {
+            run_backups(&reader);
+            continue;
+        }
         if (role == ROLE_READER) {
             run_session(&reader);
             continue;
         }
         sarsen_error *error = NULL;
         open_store(&reader);
-        require_ok(&reader, "closing an opener", sarsen_store_close(reader.store, &error), &error);
+        neighbour_require_ok(reader.self, "closing an opener", sarsen_store_close(reader.store, &error), &error);
         neighbour_tell(self, role);
     }
 }

@@ -10,14 +10,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-static void require_ok(struct neighbours *self, const char *what, sarsen_status status, sarsen_error *const *error)
-{
-    if (status != SARSEN_OK) {
-        neighbour_fail(self, "%s: %s: %s", what, sarsen_status_name(status),
-                       error == NULL || *error == NULL ? "" : sarsen_error_message(*error));
-    }
-}
-
 static int open_door(struct neighbours *self)
 {
     int door = open(self->door_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -95,7 +87,7 @@ static void add(struct writer *writer, const struct op *op)
     case OP_BLOCK_FREE: status = sarsen_batch_free_block(batch, &op->block, &error); break;
     }
     sarsen_tags_free(tags);
-    require_ok(writer->self, "adding to a batch", status, &error);
+    neighbour_require_ok(writer->self, "adding to a batch", status, &error);
 }
 
 static void commit_next(struct writer *writer)
@@ -114,13 +106,13 @@ static void commit_next(struct writer *writer)
     for (size_t i = 0; i < writer->commit.count; i++) {
         add(writer, &writer->commit.ops[i]);
     }
-    require_ok(self, "commit", sarsen_batch_commit(writer->batch, writer->store, survive, &seq, &error), &error);
+    neighbour_require_ok(self, "commit", sarsen_batch_commit(writer->batch, writer->store, survive, &seq, &error), &error);
     if (seq != n + 1) {
         neighbour_fail(self, "commit %llu became seq %llu", (unsigned long long)n, (unsigned long long)seq);
     }
     if (writer->commit.loose_op >= 0) {
         sarsen_block block;
-        require_ok(self, "batch_result",
+        neighbour_require_ok(self, "batch_result",
                    sarsen_batch_result(writer->batch, (size_t)writer->commit.loose_op, NULL, &block, &error), &error);
         struct loose *loose = &state->loose[writer->commit.ops[writer->commit.loose_op].slot];
         loose->block = block;
@@ -146,10 +138,10 @@ static sarsen_store *open_store(struct writer *writer, int door, bool restarted)
         neighbour_fail(self, "cannot lock the door");
     }
     enter_phase(self, PHASE_OPEN);
-    require_ok(self, "open", sarsen_store_open(self->path, options, &store, &error), &error);
+    neighbour_require_ok(self, "open", sarsen_store_open(self->path, options, &store, &error), &error);
     sarsen_options_free(options);
     uint64_t seq = sarsen_store_last_seq(store);
-    require_ok(self, "recovery", sarsen_store_recovery(store, &recovery, sizeof recovery), NULL);
+    neighbour_require_ok(self, "recovery", sarsen_store_recovery(store, &recovery, sizeof recovery), NULL);
     if (seq < atomic_load(&self->board->acked) || recovery.verdict > SARSEN_RECOVERY_TORN_TAIL) {
         neighbour_fail(self, "LOSS: opened at seq %llu with verdict %u, %llu were acknowledged", (unsigned long long)seq,
                        recovery.verdict, (unsigned long long)atomic_load(&self->board->acked));
@@ -179,7 +171,7 @@ static void close_store(struct writer *writer, int door, sarsen_store *store)
     flock(door, LOCK_EX);
     enter_phase(writer->self, PHASE_CLOSE);
     atomic_store(&writer->self->board->is_open, 0);
-    require_ok(writer->self, "close", sarsen_store_close(store, &error), &error);
+    neighbour_require_ok(writer->self, "close", sarsen_store_close(store, &error), &error);
     flock(door, LOCK_UN);
 }
 
@@ -192,17 +184,17 @@ static void do_upkeep(struct writer *writer)
     case 0:
     case 1:
         enter_phase(self, PHASE_CHECKPOINT);
-        require_ok(self, "checkpoint", sarsen_store_checkpoint(writer->store, &error), &error);
+        neighbour_require_ok(self, "checkpoint", sarsen_store_checkpoint(writer->store, &error), &error);
         break;
     case 2:
     case 3:
         enter_phase(self, PHASE_COMPACT);
-        require_ok(self, "compact", sarsen_store_compact(writer->store, &error), &error);
+        neighbour_require_ok(self, "compact", sarsen_store_compact(writer->store, &error), &error);
         break;
     default:
         enter_phase(self, PHASE_MAINTAIN);
         while (more) {
-            require_ok(self, "maintain", sarsen_store_maintain(writer->store, 200, &more, &error), &error);
+            neighbour_require_ok(self, "maintain", sarsen_store_maintain(writer->store, 200, &more, &error), &error);
         }
     }
     enter_phase(self, PHASE_RUN);
@@ -303,12 +295,12 @@ void neighbour_last(struct neighbours *self)
         }
         /* The first write of an opening clears away what no manifest names: after this one there is none. */
         if (round == 0) {
-            require_ok(self, "compact", sarsen_store_compact(store, &error), &error);
+            neighbour_require_ok(self, "compact", sarsen_store_compact(store, &error), &error);
         } else {
-            require_ok(self, "sync", sarsen_store_sync(store, &error), &error);
+            neighbour_require_ok(self, "sync", sarsen_store_sync(store, &error), &error);
         }
         while (more) {
-            require_ok(self, "maintain", sarsen_store_maintain(store, 100000, &more, &error), &error);
+            neighbour_require_ok(self, "maintain", sarsen_store_maintain(store, 100000, &more, &error), &error);
         }
         more = true;
         files[round] = count_files(self->path, "blocks") + count_files(self->path, "index");
