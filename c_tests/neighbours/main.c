@@ -119,6 +119,7 @@ static bool end(struct run *run, struct child *child)
 static bool wait_for_note(struct run *run, struct note *note)
 {
     struct pollfd ready = {.fd = run->in, .events = POLLIN};
+    const uint64_t since = now_us(); /* the last message came before that */
     for (;;) {
         int answer = poll(&ready, 1, 100);
         if (answer > 0 && read(run->in, note, sizeof *note) == (ssize_t)sizeof *note) {
@@ -139,10 +140,7 @@ static bool wait_for_note(struct run *run, struct note *note)
             }
             alive = alive || all[i]->pid != 0;
         }
-        static uint64_t silent_since;
-        uint64_t now = now_us();
-        silent_since = answer != 0 || silent_since == 0 ? now : silent_since;
-        if (!alive || now - silent_since > (uint64_t)WATCHDOG_MS * 1000) {
+        if (!alive || now_us() - since > (uint64_t)WATCHDOG_MS * 1000) {
             shared_fail(run->neighbours.shared, "nobody has done anything for a while; the writer is in phase %s",
                         phase_names[atomic_load(&run->neighbours.board->phase)]);
             return false;
