@@ -12,6 +12,9 @@
 #![expect(unsafe_code, reason = "it calls the C API as C does")]
 
 #[expect(dead_code, reason = "the fuzz targets use more of it")]
+#[path = "../fuzz/harness/model.rs"]
+mod model;
+#[expect(dead_code, reason = "the fuzz targets use more of it")]
 #[path = "../fuzz/harness/repair.rs"]
 mod repair;
 #[expect(dead_code, reason = "the fuzz targets use more of it")]

@@ -165,8 +165,8 @@ static void same_memory(const struct pair *pair, uint64_t id)
     sarsen_tags *tags[2];
     sarsen_status answers[2];
     for (int side = 0; side < 2; side++) {
-        answers[side] = sarsen_memory_info(store_of(pair, side), snapshot_of(pair, side), id, &blocks[side], &tags[side],
-                                           NULL);
+        answers[side] = sarsen_memory_info(store_of(pair, side), snapshot_of(pair, side), id, &blocks[side],
+                                           &tags[side], NULL);
     }
     if (!both(pair, "a memory", answers) || !same_tags(tags[0], tags[1])) {
         differs(pair, "a memory's tags");
@@ -223,7 +223,8 @@ static void alter(struct neighbours *self)
             memcpy(bytes, value.data, value.len);
             memcpy(name, key.data, key.len);
             bytes[value.len - 1] ^= 1;
-            neighbour_require_ok(self, "kv_set", sarsen_kv_set(backup, name, key.len, bytes, value.len, &error), &error);
+            neighbour_require_ok(self, "kv_set", sarsen_kv_set(backup, name, key.len, bytes, value.len, &error),
+                                 &error);
             free(bytes);
             free(name);
             break;
@@ -233,7 +234,8 @@ static void alter(struct neighbours *self)
     neighbour_require_ok(self, "closing a backup", sarsen_store_close(backup, &error), &error);
 }
 
-static void compare_with_model(struct neighbours *self, const sarsen_store *backup, struct model *model, struct rng *rng)
+static void compare_with_model(struct neighbours *self, const sarsen_store *backup, struct model *model,
+                               struct rng *rng)
 {
     struct comparison comparison = {.model = model, .store = backup, .shared = self->shared};
     model_to(self, model, sarsen_store_last_seq(backup));

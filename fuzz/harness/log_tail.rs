@@ -37,7 +37,7 @@ pub fn run(bytes: &[u8]) {
     let disk = disk_with(&files);
     if !repaired {
         match Store::open_on(&disk, root(), &options()) {
-            Ok(store) => prefix_is_there(&store, base.last_seq, &base.pairs),
+            Ok(store) => prefix_is_there(&store, base.last_seq, &base.model.pairs),
             Err(Error::Corrupt { .. }) => {}
             Err(error) => panic!("opening: {error}"),
         }

@@ -8,6 +8,8 @@ use std::{
 
 use sarsen::{simulation::SimVfs, Batch, Data, Options, Store, Survive, Tags};
 
+use super::model::{Command, Model};
+
 /// Where a store lies on its disk.
 pub fn root() -> &'static Path {
     Path::new("/store")
@@ -18,8 +20,8 @@ pub type Files = BTreeMap<String, Arc<Vec<u8>>>;
 
 pub struct Base {
     pub files: Files,
-    /// Key-value pairs that it holds.
-    pub pairs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// What it holds.
+    pub model: Model,
     pub last_seq: u64,
 }
 
@@ -73,37 +75,43 @@ fn value(number: u64, len: usize) -> Vec<u8> {
 
 struct Filling {
     store: Store,
-    pairs: BTreeMap<Vec<u8>, Vec<u8>>,
+    model: Model,
 }
 
 impl Filling {
     fn set(&mut self, key: &str, value: Vec<u8>) {
         self.store.kv_set(key.as_bytes(), &value).expect("a pair");
-        self.pairs.insert(key.as_bytes().to_vec(), value);
+        self.model.apply(&Command::SetKv(key.as_bytes().to_vec(), value));
     }
 
     fn some_of_everything(&mut self, round: u64) {
         let mut batch = Batch::new();
-        let tags = Tags::of(&["all", &format!("round:{round}")]).expect("tags");
+        let names = ["all".to_owned(), format!("round:{round}")];
+        let tags = Tags::of(&names.each_ref().map(String::as_str)).expect("tags");
         for number in 0..4 {
             let id = round * 3 + number;
             batch
                 .append_memory(id, &tags, Data::Bytes(&value(id, 100)))
                 .expect("a memory");
+            let memory = Command::AppendMemory(id, names.iter().cloned().collect(), value(id, 100));
+            self.model.apply(&memory);
+            let stream = format!("s{}", number % 2).into_bytes();
             batch
-                .append_stream(
-                    format!("s{}", number % 2).as_bytes(),
-                    Data::Bytes(&value(number, 60)),
-                )
+                .append_stream(&stream, Data::Bytes(&value(number, 60)))
                 .expect("a record");
+            self.model
+                .apply(&Command::AppendStream(stream, value(number, 60)));
         }
         batch.trim_stream(b"s0", round).expect("a trim");
+        self.model.apply(&Command::TrimStream(b"s0".to_vec(), round));
         batch.append_block(&value(round, 500)).expect("a block");
         self.store.commit(&mut batch, None).expect("a commit");
         let block = self.store.block_append(&value(round, 300)).expect("a block");
         batch
             .append_stream(b"named", Data::Block(block))
             .expect("a record");
+        let named = Command::AppendStream(b"named".to_vec(), value(round, 300));
+        self.model.apply(&named);
         self.store.commit(&mut batch, None).expect("a commit");
         for number in 0..6 {
             self.set(
@@ -116,7 +124,7 @@ impl Filling {
             self.set("a large value", value(round, 33_000));
         }
         self.store.kv_delete(b"key 03 0").expect("a deletion");
-        self.pairs.remove(b"key 03 0".as_slice());
+        self.model.apply(&Command::DeleteKv(b"key 03 0".to_vec()));
     }
 }
 
@@ -129,10 +137,10 @@ fn build(retention: u64, work: impl FnOnce(&mut Filling), close: bool) -> Base {
     let store = Store::open_on(&disk, root(), &options).expect("a store");
     let mut filling = Filling {
         store,
-        pairs: BTreeMap::new(),
+        model: Model::default(),
     };
     work(&mut filling);
-    let Filling { store, pairs } = filling;
+    let Filling { store, model } = filling;
     let last_seq = store.last_seq();
     let files = if close {
         store.close().expect("the store closes");
@@ -143,7 +151,7 @@ fn build(retention: u64, work: impl FnOnce(&mut Filling), close: bool) -> Base {
     };
     Base {
         files,
-        pairs,
+        model,
         last_seq,
     }
 }
@@ -162,6 +170,9 @@ pub fn bases() -> &'static [Base; 4] {
                         filling.store.checkpoint().expect("a checkpoint");
                     }
                     filling.store.stream_trim(b"s1", u64::MAX).expect("a trim");
+                    filling
+                        .model
+                        .apply(&Command::TrimStream(b"s1".to_vec(), u64::MAX));
                     filling.store.compact().expect("a compaction");
                     filling.some_of_everything(3);
                     filling.store.checkpoint().expect("a checkpoint");

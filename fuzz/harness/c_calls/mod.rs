@@ -16,10 +16,16 @@ use std::{
 
 use sarsen::{c_api::*, simulation::SimVfs};
 
-use super::{input::Input, model::Model, stores::disk};
+use super::{
+    input::Input,
+    model::Model,
+    stores::{bases, disk, disk_with},
+};
 use handles::{Handle, Kind, Seen};
 
 const MOST_CALLS: usize = 160;
+/// The last byte of an input that begins with the first of the stores that are there.
+const FIRST_BASE: u8 = 0xf0;
 
 /// What is wrong with a call. One thing at a time, so that the answer is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,13 +64,18 @@ struct Calls<'a> {
     error: *mut sarsen_error,
 }
 
+/// An input that ends with one of four bytes begins with a store that is there, others with a new one.
 pub fn run(bytes: &[u8]) {
+    let base = bytes
+        .last()
+        .and_then(|last| last.checked_sub(FIRST_BASE))
+        .and_then(|base| bases().get(usize::from(base)));
     let mut calls = Calls {
         input: Input::new(bytes),
-        disk: disk(),
+        disk: base.map_or_else(disk, |base| disk_with(&base.files)),
         openings: Vec::new(),
         next_opening: 1,
-        closed_model: Model::default(),
+        closed_model: base.map(|base| base.model.clone()).unwrap_or_default(),
         handles: Vec::new(),
         views: Vec::new(),
         blocks: Vec::new(),
@@ -307,6 +318,12 @@ unsafe fn bytes_at<'a>(data: *const u8, len: usize) -> &'a [u8] {
     unsafe { std::slice::from_raw_parts(data, len) }
 }
 
+/// A memory, its tags, a scan, streams, a search, the log, a write, upkeep, verify, and it closes.
+const OLD_STORE: &[u8] = &[
+    0, 29, 0, 0, 0, 3, 30, 0, 0, 0, 4, 24, 0, 0, 0, 0, 0, 0, 26, 0, 0, 26, 0, 0, 36, 0, 0, 0, 37, 0, 0, 32,
+    0, 0, 41, 0, 0, 2, 0, 42, 0, 0, 3, 0, 0, 0, 1, 2, 7, 46, 0, 0, 1, 43, 0, 0, 49, 0, 0,
+];
+
 pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     // Pairs of what and how, with the arguments that each takes.
     vec![
@@ -358,5 +375,9 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             ],
         ),
         ("log", vec![0, 0, 0, 1, 2, 7, 41, 0, 0, 0, 42, 0, 0, 42, 0, 0]),
+        ("closed_store", [OLD_STORE, &[FIRST_BASE]].concat()),
+        ("store_with_runs", [OLD_STORE, &[FIRST_BASE + 1]].concat()),
+        ("log_tail", [OLD_STORE, &[FIRST_BASE + 2]].concat()),
+        ("kept_log", [OLD_STORE, &[FIRST_BASE + 3]].concat()),
     ]
 }
