@@ -19,7 +19,8 @@ impl SimVfs {
         Ok(bytes)
     }
 
-    /// Flips the bits of `mask` in one byte.
+    /// Flips the bits of `mask` in one byte, as the file is now, also under who has it mapped; what lies on the disk
+    /// alone rots with [`SimVfs::rot`].
     pub fn flip(&self, path: &Path, offset: u64, mask: u8) -> Result<()> {
         let mut state = self.disk.lock();
         let reserve = state.reserve;
