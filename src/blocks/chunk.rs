@@ -289,6 +289,15 @@ impl Chunk {
         Ok(())
     }
 
+    /// After a failed write, where nobody has read or reserved anything from `end` on: its disk space is given back.
+    /// Where that fails, the next block is written over it.
+    pub(super) fn cut_file(&self, end: u64) {
+        let Some(file) = self.writing.file() else { return };
+        if file.len().is_ok_and(|len| len > end) && file.set_len(end).is_ok() {
+            self.file_len.store(end, Release);
+        }
+    }
+
     pub(super) fn write_in_place(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.writing
             .write(offset, bytes, &|| self.open_existing(OpenMode::Write))

@@ -68,12 +68,17 @@ impl State {
         }
     }
 
-    /// Takes a reservation back whose write failed, unless something was reserved behind it.
+    /// Takes a reservation back whose write failed, and the disk space with it. What something was reserved behind is
+    /// dead.
     fn give_back(&mut self, chunk: &Arc<Chunk>, offset: u64, total: u64) {
-        if let Some(active) = &mut self.active {
-            if Arc::ptr_eq(&active.chunk, chunk) && active.next == offset.saturating_add(total) {
+        match &mut self.active {
+            Some(active)
+                if Arc::ptr_eq(&active.chunk, chunk) && active.next == offset.saturating_add(total) =>
+            {
                 active.next = offset;
+                chunk.cut_file(offset);
             }
+            _ => chunk.add_dead(total),
         }
     }
 }
@@ -136,6 +141,13 @@ impl LargeWriter {
         lock(&self.state).active = None;
     }
 
+    /// A chunk that is gone, or was rewritten and synced: else its file would stay open, and its space taken.
+    pub(crate) fn forget(&self, chunk: &Arc<Chunk>) {
+        lock(&self.state)
+            .written
+            .retain(|known| !Arc::ptr_eq(known, chunk));
+    }
+
     /// Writes a block. Nothing is synced. Answers its address and its chunk, which may be new and counts as in use
     /// until the caller ends that. A failure leaves nothing that could be read.
     pub(crate) fn append(&self, data: &[u8]) -> Result<(BlockAddress, Arc<Chunk>)> {
@@ -160,7 +172,7 @@ impl LargeWriter {
         }
         let (chunk, offset) = (Arc::clone(&active.chunk), active.next);
         if offset < active.stale_end {
-            let address = write_block(&chunk, offset, data, total)?;
+            let address = write_block(&chunk, offset, data, total).inspect_err(|_| chunk.cut_file(offset))?;
             chunk.begin_use();
             active.next = offset.saturating_add(total);
             return Ok((address, chunk));
@@ -186,8 +198,8 @@ impl LargeWriter {
         // is full, and let go of it.
         state.track(chunk);
         if result.is_err() {
-            chunk.end_use();
             state.give_back(chunk, offset, total);
+            chunk.end_use();
         }
         result
     }

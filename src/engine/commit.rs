@@ -19,7 +19,7 @@ use super::{
 };
 use crate::vfs::sync::disordered;
 use crate::{
-    blocks::{Chunk, PendingImage},
+    blocks::{large_total_bytes, Chunk, PendingImage},
     error::{Error, Result},
     format::{
         block::{small_total_bytes, BlockAddress, CHUNK_HEADER_BYTES},
@@ -120,12 +120,24 @@ enum Attempt {
     },
 }
 
-/// Chunks that hold blocks of a commit under way, once for each block: they are not rewritten meanwhile.
-struct InUse(Vec<Arc<Chunk>>);
+/// The large blocks of a commit under way, with their chunks, which are not rewritten meanwhile.
+struct Written<'a> {
+    engine: &'a Engine,
+    /// The bytes are those that a block takes.
+    blocks: Vec<(Arc<Chunk>, u64)>,
+    /// A frame names them. Otherwise nothing ever will: a retry writes them anew.
+    named: bool,
+}
 
-impl Drop for InUse {
+impl Drop for Written<'_> {
     fn drop(&mut self) {
-        for chunk in &self.0 {
+        // Of a store that was poisoned nobody knows whether the frame is there.
+        let dead =
+            !self.named && self.engine.group.poisoned().is_none() && !is_made(Defect::RefusedBlocksForgotten);
+        for (chunk, bytes) in &self.blocks {
+            if dead {
+                self.engine.add_dead(chunk.number(), *bytes);
+            }
             chunk.end_use();
         }
     }
@@ -144,12 +156,22 @@ impl Drop for PoisonOnPanic<'_> {
 
 impl Engine {
     /// Commits the draft and returns its seq once it has its level; an empty draft takes none and gives the newest.
-    /// After success the draft tells its results; after an error it is as it was, except for lost large-block space.
+    /// After success the draft tells its results; after an error it is as it was.
     pub(crate) fn commit(&self, draft: &mut Draft, survive: Option<Survive>) -> Result<u64> {
         self.check_writable()?;
         if draft.count() == 0 {
             return Ok(self.last_seq());
         }
+        let committed = self.commit_commands(draft, survive);
+        match &committed {
+            Ok(_) => self.note_success(draft.adds),
+            Err(Error::NoSpace { .. }) => self.note_refusal(),
+            Err(_) => {}
+        }
+        committed
+    }
+
+    fn commit_commands(&self, draft: &mut Draft, survive: Option<Survive>) -> Result<u64> {
         let survive = survive.unwrap_or(self.options.durability);
         // Failing for want of room must happen before the commit is visible.
         self.for_the_draft(draft, || self.begin())?;
@@ -163,8 +185,7 @@ impl Engine {
             let view = self.view();
             draft.void_frees(|block| view.is_there(block))?;
         }
-        let written = self.write_large(draft)?;
-        let large = &written.0;
+        let mut written = self.write_large(draft)?;
         let payload_crc = frame::payload_crc(&draft.commands, &draft.image);
         let frame_len = draft.frame_len();
 
@@ -173,7 +194,7 @@ impl Engine {
                 // Nothing that waits for upkeep happens while this is held, since upkeep may wait for it.
                 let _naming = (!draft.loose.is_empty()).then(|| lock_shared(&self.naming));
                 self.check_loose(draft)?;
-                self.try_append(draft, large, payload_crc, frame_len, survive)
+                self.try_append(draft, &written.blocks, payload_crc, frame_len, survive)
             };
             let attempt = match attempt {
                 // Where the log is copied on write, a frame takes space though its segment has it all.
@@ -194,6 +215,7 @@ impl Engine {
                 Attempt::NeedsStreams { names, cleared } => self.learn_streams(names, cleared)?,
             }
         };
+        written.named = true;
         self.followers.wake();
         if wake_upkeep {
             self.background.wake();
@@ -208,7 +230,7 @@ impl Engine {
     fn try_append(
         &self,
         draft: &Draft,
-        large: &[Arc<Chunk>],
+        large: &[(Arc<Chunk>, u64)],
         payload_crc: u32,
         frame_len: u64,
         survive: Survive,
@@ -319,7 +341,7 @@ impl Engine {
             append.small_chunk = chunk;
             append.small_offset = apply::image_end(&assigned, &draft.image);
         }
-        for chunk in large {
+        for (chunk, _) in large {
             chunk.named_by(seq);
         }
         append.next_seq = seq.saturating_add(1);
@@ -367,8 +389,12 @@ impl Engine {
     }
 
     /// Writes the draft's large blocks to chunks and fills their addresses in.
-    fn write_large(&self, draft: &mut Draft) -> Result<InUse> {
-        let mut chunks = InUse(Vec::new());
+    fn write_large(&self, draft: &mut Draft) -> Result<Written<'_>> {
+        let mut written = Written {
+            engine: self,
+            blocks: Vec::new(),
+            named: false,
+        };
         for number in 0..draft.large.len() {
             let Some(large) = draft.large.get(number) else {
                 break;
@@ -382,10 +408,10 @@ impl Engine {
                 .bytes_appended
                 .fetch_add(address.len, Ordering::Relaxed);
             self.add_chunk(&chunk);
-            chunks.0.push(chunk);
+            written.blocks.push((chunk, large_total_bytes(address.len)));
             draft.patch_large(number, address)?;
         }
-        Ok(chunks)
+        Ok(written)
     }
 
     /// Puts a chunk into the state that isn't there yet.

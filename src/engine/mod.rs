@@ -392,4 +392,7 @@ mod beside;
 mod explored;
 #[cfg(test)]
 #[cfg(not(sarsen_explore))]
+mod refused;
+#[cfg(test)]
+#[cfg(not(sarsen_explore))]
 mod tests;

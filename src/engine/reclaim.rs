@@ -2,7 +2,10 @@
 //! goes once a durable manifest names the new one. An address never changes.
 
 use crate::vfs::sync::RwLockWriteGuard;
-use std::sync::{atomic::Ordering, Arc};
+use std::{
+    cmp::Reverse,
+    sync::{atomic::Ordering, Arc},
+};
 
 use super::{
     liveness::Witnesses,
@@ -168,6 +171,7 @@ impl Reclaim {
                 manifest.small_chunk = 0;
             }
         })?;
+        engine.large.forget(&self.chunk);
         {
             // Who named a block meanwhile told the chunk that goes.
             let _naming = engine.no_naming();
@@ -223,13 +227,23 @@ impl Engine {
             })
     }
 
-    /// Chunks whose rewriting would give back something worth it on a full disk, the deadest last.
+    /// Chunks whose rewriting would give back something worth it on a full disk, the one that takes least room last.
     pub(super) fn dead_chunks(&self) -> Vec<u32> {
         let state = self.state.load();
         let mut dead: Vec<ChunkMeta> = state.chunks.iter().map(|chunk| chunk.meta()).collect();
         dead.retain(|meta| meta.dead_bytes >= LEAST_DEAD_ON_A_FULL_DISK);
-        dead.sort_by_key(|meta| meta.dead_bytes);
+        dead.sort_by_key(|meta| Reverse(meta.len.saturating_sub(meta.dead_bytes)));
         dead.iter().map(|meta| meta.number).collect()
+    }
+
+    /// Whether one of these chunks can't be rewritten before the next checkpoint.
+    pub(super) fn log_keeps(&self, chunks: &[u32]) -> bool {
+        let state = self.state.load_full();
+        let checkpoint_seq = lock(&self.manifest).current().checkpoint_seq;
+        let mut known = chunks.iter().filter_map(|number| state.chunks.get(*number));
+        known.any(|chunk| {
+            chunk.meta().last_seq > checkpoint_seq || self.is_being_written(&state, chunk.number())
+        })
     }
 
     /// Lets the next blocks go to new chunks where the current ones are meant, so that those can be rewritten once
@@ -279,6 +293,12 @@ impl Engine {
     /// Whether so many entries were deleted that merging everything pays. One comparison, for every commit.
     pub(super) fn much_was_deleted(&self) -> bool {
         self.counters.deleted.load(Ordering::Relaxed) >= self.garbage_threshold.load(Ordering::Relaxed)
+    }
+
+    /// The same where the disk is full.
+    pub(super) fn some_was_deleted(&self) -> bool {
+        let deleted = self.counters.deleted.load(Ordering::Relaxed);
+        deleted > 0 && deleted >= self.state.load().index_entries() / 64
     }
 
     fn least_dead_bytes(&self) -> u64 {

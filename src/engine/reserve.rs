@@ -40,6 +40,10 @@ pub(super) struct Reserve {
     users: AtomicUsize,
     /// The same for a job of upkeep, which begins anew once it was given up.
     job_waits: AtomicBool,
+    /// A commit was refused for want of space, and none that adds something went through since.
+    short: AtomicBool,
+    /// Since then upkeep has not yet done all that it could about it.
+    wanted: AtomicBool,
 }
 
 /// While a commit uses the reserve.
@@ -100,6 +104,31 @@ impl Engine {
         let spent = self.spend_reserve();
         self.reserve.job_waits.store(spent, Ordering::Relaxed);
         spent
+    }
+
+    /// A commit found the disk full: upkeep goes to all lengths, once.
+    pub(super) fn note_refusal(&self) {
+        self.reserve.short.store(true, Ordering::Relaxed);
+        self.reserve.wanted.store(true, Ordering::Relaxed);
+        self.background.wake();
+    }
+
+    /// A commit went through. What only deletes is made use of where space is short.
+    pub(super) fn note_success(&self, adds: bool) {
+        if !self.reserve.short.load(Ordering::Relaxed) {
+            return;
+        }
+        if adds {
+            self.reserve.short.store(false, Ordering::Relaxed);
+        } else {
+            self.reserve.wanted.store(true, Ordering::Relaxed);
+            self.background.wake();
+        }
+    }
+
+    /// Whether upkeep is to make space now. A refusal, or a deletion after one, asks for it once.
+    pub(super) fn take_want_of_space(&self) -> bool {
+        self.reserve.wanted.swap(false, Ordering::Relaxed)
     }
 
     /// No job needs it any more.

@@ -37,6 +37,14 @@ pub(super) struct Upkeep {
     reclaim: Option<Reclaim>,
     /// Steps of merging that come before the next step of a checkpoint.
     merge_steps_due: usize,
+    making_space: Option<MakingSpace>,
+}
+
+/// What otherwise isn't worth the work, while somebody needs space that isn't there.
+#[derive(Debug, Clone, Copy)]
+struct MakingSpace {
+    /// Everything is still to be merged, for the sake of what was deleted.
+    merge: bool,
 }
 
 impl Upkeep {
@@ -81,15 +89,23 @@ impl Engine {
         if self.step_merge(&mut upkeep)? || self.step_reclaim(&mut upkeep, None)? {
             return Ok(true);
         }
+        // The reserve isn't filled again under a job that is at it with what it was given up for.
+        let under_way = upkeep.making_space.is_some() || self.take_want_of_space();
+        if !under_way {
+            self.end_of_jobs();
+        }
+        if under_way || full.is_some() || self.reserve_missing().is_some() {
+            match self.step_for_space(&mut upkeep) {
+                Ok(true) => return Ok(true),
+                outcome => {
+                    // Done; or nothing more can be done until somebody deletes something, or is refused again.
+                    upkeep.making_space = None;
+                    outcome?;
+                }
+            }
+        }
         self.end_of_jobs();
-        let full = full.or_else(|| self.reserve_missing());
-        if full.is_some() && lock(&self.append).appender.is_large() && self.freeze() {
-            return Ok(true);
-        }
-        if full.is_some() && self.step_reclaim(&mut upkeep, Some(&mut self.dead_chunks()))? {
-            return Ok(true);
-        }
-        match full {
+        match full.or_else(|| self.reserve_missing()) {
             Some(error) => Err(error),
             None => {
                 self.tend_reserve();
@@ -108,6 +124,33 @@ impl Engine {
             false => self.group.poisoned(),
         };
         poisoned.map_or(Ok(upkeep), Err)
+    }
+
+    fn step_for_space(&self, upkeep: &mut Upkeep) -> Result<bool> {
+        let making = match upkeep.making_space {
+            Some(making) => making,
+            None => {
+                let making = MakingSpace {
+                    merge: self.some_was_deleted(),
+                };
+                upkeep.making_space = Some(making);
+                let dead = self.dead_chunks();
+                self.seal_chunks(|number| dead.contains(&number));
+                let is_large = lock(&self.append).appender.is_large();
+                if (making.merge || is_large || self.log_keeps(&dead)) && self.freeze() {
+                    return Ok(true);
+                }
+                making
+            }
+        };
+        if making.merge {
+            upkeep.making_space = Some(MakingSpace { merge: false });
+            upkeep.merge = Merge::plan(self, true)?;
+            if self.step_merge(upkeep)? {
+                return Ok(true);
+            }
+        }
+        self.step_reclaim(upkeep, Some(&mut self.dead_chunks()))
     }
 
     /// A segment ready before the current one is full.
@@ -189,6 +232,9 @@ impl Engine {
             Err(error) => {
                 if let Some(merge) = upkeep.merge.take() {
                     merge.abandon();
+                }
+                if let Some(making) = &mut upkeep.making_space {
+                    making.merge = true;
                 }
                 self.upkeep_failed(error)
             }

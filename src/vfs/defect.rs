@@ -114,12 +114,14 @@ pub enum Defect {
     CloseAnswersEarly,
     /// Upkeep that waited for a job which failed starts the same job again.
     PoisonLookedAtTooEarly,
+    /// Nobody counts the large blocks of refused commits as dead.
+    RefusedBlocksForgotten,
 }
 
 impl Defect {
     /// Each that a crash or a model shows.
     #[cfg(any(test, feature = "simulation"))]
-    pub const ALL: [Defect; 53] = [
+    pub const ALL: [Defect; 54] = [
         Defect::EpochNotBumped,
         Defect::LeaderSyncsOnlyTheLog,
         Defect::LogNotSynced,
@@ -173,6 +175,7 @@ impl Defect {
         Defect::MergedPartNamesNotSynced,
         Defect::CloseAnswersEarly,
         Defect::PoisonLookedAtTooEarly,
+        Defect::RefusedBlocksForgotten,
     ];
 
     /// Those among them that damage shows too: `tests/damage.rs` makes them.
