@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DISK = 24 << 20, BALLAST = 6 << 20 };
+enum { DISK = 24 << 20, BALLAST = 6 << 20, LARGE = 250000 };
 
 static void map_root(const char *file, const char *text)
 {
@@ -41,12 +41,17 @@ static void small_disk(const char *directory)
         _exit(CHECK_SKIPPED);
 }
 
-static void run(void (*body)(void *), const char *path)
+static void run_with(void (*body)(void *), void *argument)
 {
-    int status = check_child(body, (void *)(uintptr_t)path);
+    int status = check_child(body, argument);
     if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_SKIPPED)
         check_skip("no tmpfs can be mounted here (neither as root nor in a user namespace)");
     CHECK_NUMBER(status, 0);
+}
+
+static void run(void (*body)(void *), const char *path)
+{
+    run_with(body, (void *)(uintptr_t)path);
 }
 
 /* Upkeep that may find the disk full itself. */
@@ -246,10 +251,75 @@ static void creating_on_a_full_disk_is_refused_and_can_be_retried(void)
     run(body_no_room_to_create, check_path("disk"));
 }
 
+/* Large blocks, of which a commit has written some by the time that it is refused. */
+static sarsen_status write_large(const sarsen_store *store, sarsen_batch *batch, uint64_t first, uint64_t count)
+{
+    uint8_t *data = check_filled_new(LARGE, first);
+    sarsen_batch_clear(batch);
+    for (uint64_t n = 0; n < count; n++) CHECK_OK(sarsen_batch_append_memory(batch, first + n, NULL, data, LARGE, ERR));
+    free(data);
+    CHECK_IN(STATUS_BIT(SARSEN_OK) | STATUS_BIT(SARSEN_NO_SPACE),
+             sarsen_batch_commit(batch, store, SARSEN_SURVIVE_PROCESS, NULL, ERR));
+    return check_last.status;
+}
+
+static uint64_t free_bytes(const char *disk)
+{
+    struct statvfs space;
+    CHECK_SYS(statvfs(disk, &space) == 0);
+    return space.f_bavail * space.f_frsize;
+}
+
+typedef struct refusals {
+    const char *disk;
+    bool background;
+} refusals;
+
+/* What was written for nothing comes back while nobody deletes anything, and the same handle goes on. */
+static void body_refused_large(void *argument)
+{
+    const refusals *wanted = argument;
+    const char *path = check_join(wanted->disk, "store");
+    sarsen_batch *batch = sarsen_batch_new();
+    sarsen_view view;
+    small_disk(wanted->disk);
+    check_how how = {.chunk_bytes = 4 << 20, .memory_bytes = 2 << 20, .background = wanted->background};
+    sarsen_store *store = check_open(path, how);
+    CHECK_NUMBER(write_large(store, batch, 0, 10), SARSEN_OK);
+    for (int round = 0; round < 5; round++) {
+        CHECK_NUMBER(write_large(store, batch, 10, 100), SARSEN_NO_SPACE);
+        CHECK_NUMBER(sarsen_store_last_seq(store), 1);
+        if (wanted->background)
+            while (free_bytes(wanted->disk) < 30 * LARGE) sched_yield(); /* CTest ends a hang */
+        else
+            upkeep(store);
+        CHECK(free_bytes(wanted->disk) >= 30 * LARGE);
+    }
+    CHECK_NUMBER(write_large(store, batch, 10, 20), SARSEN_OK);
+    check_sound(store);
+    store = check_reopen(store, path, (check_how){0});
+    for (uint64_t n = 0; n < 30; n++) {
+        CHECK_OK(sarsen_memory_get(store, NULL, n, &view, ERR));
+        CHECK_FILLED(view.data, view.len, LARGE, n < 10 ? 0 : 10);
+        sarsen_view_release(&view);
+    }
+    check_sound(store);
+    check_close(store);
+    sarsen_batch_free(batch);
+}
+
+static void large_blocks_of_refused_commits_make_room_again(void)
+{
+    refusals by_hand = {check_path("disk"), false}, by_thread = {check_path("disk-2"), true};
+    run_with(body_refused_large, &by_hand);
+    run_with(body_refused_large, &by_thread);
+}
+
 static const check_case cases[] = {
     CASE(nothing_is_written_reads_go_on_and_a_retry_succeeds),
     CASE(deleting_works_on_a_full_disk_and_makes_room),
     CASE(a_store_on_a_full_disk_closes_and_opens),
+    CASE(large_blocks_of_refused_commits_make_room_again),
     CASE(creating_on_a_full_disk_is_refused_and_can_be_retried),
 };
 CHECK_MAIN(cases)
