@@ -52,6 +52,7 @@ pub(crate) struct Pending {
     buckets: [Bucket; BUCKETS],
     len: AtomicUsize,
     image_bytes: AtomicU64,
+    heap_bytes: AtomicU64,
 }
 
 impl Pending {
@@ -60,6 +61,7 @@ impl Pending {
             buckets: [const { OnceLock::new() }; BUCKETS],
             len: AtomicUsize::new(0),
             image_bytes: AtomicU64::new(0),
+            heap_bytes: AtomicU64::new(to_u64(size_of::<Pending>())),
         }
     }
 
@@ -89,7 +91,7 @@ impl Pending {
             .buckets
             .get(bucket)
             .ok_or_else(|| Error::internal("too many frames above the checkpoint"))?
-            .get_or_init(|| (0..bucket_len(bucket)).map(|_| OnceLock::new()).collect());
+            .get_or_init(|| self.new_bucket(bucket));
         let image_len = image.image_len;
         let added = slots.get(slot).is_some_and(|slot| slot.set(image).is_ok());
         if !added {
@@ -174,13 +176,14 @@ impl Pending {
     }
 
     pub(crate) fn heap_bytes(&self) -> u64 {
-        let slots: usize = self
-            .buckets
-            .iter()
-            .filter_map(OnceLock::get)
-            .map(|slots| size_of_val(&**slots))
-            .sum();
-        to_u64(slots.saturating_add(size_of::<Pending>()))
+        self.heap_bytes.load(Relaxed)
+    }
+
+    #[cold]
+    fn new_bucket(&self, bucket: usize) -> Box<[OnceLock<PendingImage>]> {
+        let slots: Box<[_]> = (0..bucket_len(bucket)).map(|_| OnceLock::new()).collect();
+        self.heap_bytes.fetch_add(to_u64(size_of_val(&*slots)), Relaxed);
+        slots
     }
 }
 

@@ -2,8 +2,6 @@
 //!
 //! Everything that had to be looked up when the commit was made is in the frame's assigned section.
 
-use std::collections::HashMap;
-
 use crate::{
     error::{Error, Result},
     format::{
@@ -12,7 +10,7 @@ use crate::{
         command::{BlockSource, Command, ValueSource},
         frame::{Assigned, StreamAssignment, StreamEffect},
         manifest::Counts,
-        record::{self, kind, MemoryValue, StreamBounds},
+        record::{self, kind, MemoryValue, StreamBounds, MEMORY_KEY_BYTES, STREAM_RECORD_KEY_BYTES},
     },
     index::Memtable,
 };
@@ -33,8 +31,26 @@ pub(crate) struct Step<'a> {
     pub(crate) command: Command<'a>,
     pub(crate) stream: Option<StreamAssignment>,
     pub(crate) block: Option<BlockAddress>,
-    /// Where a small block starts in the image, and the key of the record that owns it (empty: loose).
-    pub(crate) image: Option<(u64, Vec<u8>)>,
+    /// Where a small block starts in the image, and how long the key of the record is that owns it (0: loose).
+    pub(crate) image: Option<(u64, usize)>,
+}
+
+impl Step<'_> {
+    /// The index key of the record that the command writes; empty for a loose block.
+    pub(crate) fn owner_key(&self) -> Vec<u8> {
+        let mut key = Vec::new();
+        match (&self.command, &self.stream) {
+            (Command::AppendMemory { id, .. }, _) => record::memory_key_to(&mut key, *id),
+            (Command::SetKv { key: user_key, .. }, _) => record::kv_key_to(&mut key, user_key.0),
+            (Command::AppendStream { .. }, Some(stream)) => stream_record_key_to(&mut key, stream),
+            _ => {}
+        }
+        key
+    }
+}
+
+fn stream_record_key_to(key: &mut Vec<u8>, stream: &StreamAssignment) {
+    record::stream_record_key_to(key, stream.stream_id, stream.next.wrapping_sub(1));
 }
 
 /// How far a walk over a frame's commands has come.
@@ -83,6 +99,7 @@ impl<'a> Steps<'a> {
         self.position
     }
 
+    #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<Step<'a>>> {
         let mut rest = self
             .contents
@@ -108,11 +125,11 @@ impl<'a> Steps<'a> {
             None => (None, None),
             Some(BlockSource::Large(address) | BlockSource::Named(address)) => (Some(*address), None),
             Some(BlockSource::Image { len, crc32c }) => {
-                let owner = owner_key(&command, stream.as_ref());
+                let owner_len = owner_key_len(&command);
                 let start = self.position.image_offset;
                 self.position.image_offset = usize::try_from(*len)
                     .ok()
-                    .and_then(|len| start.checked_add(small_total_bytes(owner.len(), len)))
+                    .and_then(|len| start.checked_add(small_total_bytes(owner_len, len)))
                     .filter(|end| *end <= self.contents.image_len)
                     .ok_or_else(|| inconsistent("a small block lies outside its frame"))?;
                 let address = BlockAddress {
@@ -121,7 +138,7 @@ impl<'a> Steps<'a> {
                     offset: self.contents.assigned.chunk_offset.saturating_add(start),
                     len: u64::from(*len),
                 };
-                (Some(address), Some((start, owner)))
+                (Some(address), Some((start, owner_len)))
             }
         };
         let ordinal = self.position.ordinal;
@@ -136,33 +153,51 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// The index key of the record that a command writes; empty for a loose block.
-fn owner_key(command: &Command<'_>, stream: Option<&StreamAssignment>) -> Vec<u8> {
+/// Length of the index key of the record that a command writes; 0 for a loose block.
+fn owner_key_len(command: &Command<'_>) -> usize {
     match command {
-        Command::AppendMemory { id, .. } => record::memory_key(*id),
-        Command::SetKv { key, .. } => record::kv_key(key.0),
-        Command::AppendStream { .. } => stream
-            .map(|stream| record::stream_record_key(stream.stream_id, stream.next.wrapping_sub(1)))
-            .unwrap_or_default(),
-        _ => Vec::new(),
+        Command::AppendMemory { .. } => MEMORY_KEY_BYTES,
+        Command::SetKv { key, .. } => key.0.len().saturating_add(1),
+        Command::AppendStream { .. } => STREAM_RECORD_KEY_BYTES,
+        _ => 0,
     }
 }
 
+/// Keys and values while they are put together, kept from commit to commit: applying one takes no memory.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    key: Vec<u8>,
+    /// Of what is held or found by `key`: a block, a tag.
+    second: Vec<u8>,
+    value: Vec<u8>,
+    /// What streams came to, with the command that made it so.
+    bounds: Vec<(u64, u32, StreamBounds)>,
+}
+
 /// Writes the index entries of a frame. `counts` and `deleted` are what it adds to the statistics.
-pub(crate) fn apply(memtable: &Memtable, seq: u64, contents: Contents<'_>, tally: &mut Tally) -> Result<()> {
-    // A stream's bounds are written once, after its last command.
-    let mut bounds: HashMap<u64, StreamBounds> = HashMap::new();
+pub(crate) fn apply(
+    memtable: &Memtable,
+    seq: u64,
+    contents: Contents<'_>,
+    tally: &mut Tally,
+    scratch: &mut Scratch,
+) -> Result<()> {
+    scratch.bounds.clear();
     let mut steps = Steps::new(contents);
     while let Some(step) = steps.next()? {
-        apply_step(memtable, seq, &step, &mut bounds, tally)?;
+        apply_step(memtable, seq, &step, scratch, tally)?;
     }
-    for (stream_id, bounds) in bounds {
-        memtable.insert(
-            &record::stream_bounds_key(stream_id),
-            seq,
-            kind::STREAM_BOUNDS,
-            &bounds.encode(),
-        )?;
+    // A stream's bounds are written once, as its last command left them.
+    scratch
+        .bounds
+        .sort_unstable_by_key(|(stream_id, ordinal, _)| (*stream_id, *ordinal));
+    let mut bounds = scratch.bounds.iter().peekable();
+    while let Some((stream_id, _, last)) = bounds.next() {
+        if bounds.peek().is_some_and(|(next, ..)| next == stream_id) {
+            continue;
+        }
+        record::stream_bounds_key_to(&mut scratch.key, *stream_id);
+        memtable.insert(&scratch.key, seq, kind::STREAM_BOUNDS, &last.encode())?;
     }
     Ok(())
 }
@@ -178,9 +213,15 @@ fn apply_step(
     memtable: &Memtable,
     seq: u64,
     step: &Step<'_>,
-    bounds: &mut HashMap<u64, StreamBounds>,
+    scratch: &mut Scratch,
     tally: &mut Tally,
 ) -> Result<()> {
+    let Scratch {
+        key,
+        second,
+        value,
+        bounds,
+    } = scratch;
     let block = || step.block.ok_or_else(|| inconsistent("a command has no block"));
     match &step.command {
         Command::AppendBlock { block: source } => {
@@ -188,21 +229,13 @@ fn apply_step(
                 return Err(inconsistent("a block can't be appended by naming one"));
             }
             let address = block()?;
-            memtable.insert(
-                &record::block_key(address.chunk, address.offset, &[]),
-                seq,
-                kind::HOLD,
-                &[],
-            )?;
+            record::block_key_to(key, address.chunk, address.offset, &[]);
+            memtable.insert(key, seq, kind::HOLD, &[])?;
             tally.counts.blocks += 1;
         }
         Command::FreeBlock { block } => {
-            memtable.insert(
-                &record::block_key(block.chunk, block.offset, &[]),
-                seq,
-                kind::TOMBSTONE,
-                &[],
-            )?;
+            record::block_key_to(key, block.chunk, block.offset, &[]);
+            memtable.insert(key, seq, kind::TOMBSTONE, &[])?;
             tally.deleted += 1;
         }
         Command::AppendMemory {
@@ -211,43 +244,39 @@ fn apply_step(
             block: source,
         } => {
             let address = block()?;
-            let owner = record::memory_key(*id);
-            let value = MemoryValue {
-                block: address,
-                ordinal: step.ordinal,
-                tags: tags.clone(),
-            }
-            .encode();
-            memtable.insert(&owner, seq, kind::MEMORY, &value)?;
+            record::memory_key_to(key, *id);
+            MemoryValue::encode_to(value, &address, step.ordinal, tags);
+            memtable.insert(key, seq, kind::MEMORY, value)?;
             for tag in tags {
-                memtable.insert(
-                    &record::tag_key(tag, *id),
-                    seq,
-                    kind::TAG,
-                    &record::encode_tag_value(step.ordinal),
-                )?;
+                record::tag_key_to(second, tag, *id);
+                memtable.insert(second, seq, kind::TAG, &record::encode_tag_value(step.ordinal))?;
             }
-            hold(memtable, seq, source, &address, &owner)?;
+            hold(memtable, seq, source, &address, key, second)?;
             tally.counts.memories += 1;
         }
         Command::DeleteMemory { id } => {
-            memtable.insert(&record::memory_key(*id), seq, kind::TOMBSTONE, &[])?;
+            record::memory_key_to(key, *id);
+            memtable.insert(key, seq, kind::TOMBSTONE, &[])?;
             tally.deleted += 1;
         }
-        Command::SetKv { key, value } => {
-            let key = record::kv_key(key.0);
-            match value {
-                ValueSource::Inline(value) => memtable.insert(&key, seq, kind::KV_INLINE, value.0)?,
+        Command::SetKv {
+            key: user_key,
+            value: source,
+        } => {
+            record::kv_key_to(key, user_key.0);
+            match source {
+                ValueSource::Inline(value) => memtable.insert(key, seq, kind::KV_INLINE, value.0)?,
                 ValueSource::Block(source) => {
                     let address = block()?;
-                    memtable.insert(&key, seq, kind::KV_BLOCK, &address.encode())?;
-                    hold(memtable, seq, source, &address, &key)?;
+                    memtable.insert(key, seq, kind::KV_BLOCK, &address.encode())?;
+                    hold(memtable, seq, source, &address, key, second)?;
                 }
             }
             tally.counts.kv += 1;
         }
-        Command::DeleteKv { key } => {
-            memtable.insert(&record::kv_key(key.0), seq, kind::TOMBSTONE, &[])?;
+        Command::DeleteKv { key: user_key } => {
+            record::kv_key_to(key, user_key.0);
+            memtable.insert(key, seq, kind::TOMBSTONE, &[])?;
             tally.deleted += 1;
         }
         Command::AppendStream { name, block: source } => {
@@ -257,24 +286,14 @@ fn apply_step(
                 .ok_or_else(|| inconsistent("a stream command was not assigned"))?;
             if stream.effect == StreamEffect::Created {
                 let stream_id = record::encode_stream_id(stream.stream_id);
-                memtable.insert(
-                    &record::stream_name_key(name.0),
-                    seq,
-                    kind::STREAM_NAME,
-                    &stream_id,
-                )?;
+                record::stream_name_key_to(key, name.0);
+                memtable.insert(key, seq, kind::STREAM_NAME, &stream_id)?;
                 tally.counts.streams += 1;
             }
-            let key = record::stream_record_key(stream.stream_id, stream.next.wrapping_sub(1));
-            memtable.insert(&key, seq, kind::STREAM_RECORD, &address.encode())?;
-            hold(memtable, seq, source, &address, &key)?;
-            bounds.insert(
-                stream.stream_id,
-                StreamBounds {
-                    first: stream.first,
-                    next: stream.next,
-                },
-            );
+            stream_record_key_to(key, &stream);
+            memtable.insert(key, seq, kind::STREAM_RECORD, &address.encode())?;
+            hold(memtable, seq, source, &address, key, second)?;
+            note_bounds(bounds, step.ordinal, &stream);
             tally.counts.stream_records += 1;
         }
         Command::TrimStream { name, .. } => {
@@ -284,15 +303,10 @@ fn apply_step(
             if stream.effect == StreamEffect::Nothing {
                 return Ok(());
             }
-            bounds.insert(
-                stream.stream_id,
-                StreamBounds {
-                    first: stream.first,
-                    next: stream.next,
-                },
-            );
+            note_bounds(bounds, step.ordinal, &stream);
             if stream.effect == StreamEffect::Dropped {
-                memtable.insert(&record::stream_name_key(name.0), seq, kind::TOMBSTONE, &[])?;
+                record::stream_name_key_to(key, name.0);
+                memtable.insert(key, seq, kind::TOMBSTONE, &[])?;
             }
             tally.deleted += 1;
         }
@@ -300,38 +314,39 @@ fn apply_step(
     Ok(())
 }
 
+fn note_bounds(bounds: &mut Vec<(u64, u32, StreamBounds)>, ordinal: u32, stream: &StreamAssignment) {
+    let now = StreamBounds {
+        first: stream.first,
+        next: stream.next,
+    };
+    match bounds.last_mut() {
+        Some((stream_id, last, bounds)) if *stream_id == stream.stream_id => {
+            (*last, *bounds) = (ordinal, now)
+        }
+        _ => bounds.push((stream.stream_id, ordinal, now)),
+    }
+}
+
 /// A record holds its block by an index entry where the block's own header can't say so: large and named blocks.
-/// A loose block that is named for the first time stops holding itself.
+/// A loose block that is named for the first time stops holding itself. `key` is for the entries' keys.
 fn hold(
     memtable: &Memtable,
     seq: u64,
     source: &BlockSource,
     address: &BlockAddress,
     owner: &[u8],
+    key: &mut Vec<u8>,
 ) -> Result<()> {
     match source {
-        BlockSource::Image { .. } => Ok(()),
-        BlockSource::Large(_) => memtable.insert(
-            &record::block_key(address.chunk, address.offset, owner),
-            seq,
-            kind::HOLD,
-            &[],
-        ),
+        BlockSource::Image { .. } => return Ok(()),
+        BlockSource::Large(_) => {}
         BlockSource::Named(_) => {
-            memtable.insert(
-                &record::block_key(address.chunk, address.offset, &[]),
-                seq,
-                kind::TOMBSTONE,
-                &[],
-            )?;
-            memtable.insert(
-                &record::block_key(address.chunk, address.offset, owner),
-                seq,
-                kind::HOLD,
-                &[],
-            )
+            record::block_key_to(key, address.chunk, address.offset, &[]);
+            memtable.insert(key, seq, kind::TOMBSTONE, &[])?;
         }
     }
+    record::block_key_to(key, address.chunk, address.offset, owner);
+    memtable.insert(key, seq, kind::HOLD, &[])
 }
 
 /// The address space that a frame's image takes in its chunk.

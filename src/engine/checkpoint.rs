@@ -178,7 +178,7 @@ impl Checkpoint {
                 assigned: &assigned,
             });
             while let Some(step) = steps.next().map_err(|_| bad())? {
-                let Some((start, owner)) = &step.image else {
+                let Some((start, _)) = &step.image else {
                     continue;
                 };
                 if self.buffer.len() >= STEP_BYTES {
@@ -190,7 +190,7 @@ impl Checkpoint {
                     chunk.nonce(),
                     image.offset,
                     *start,
-                    owner,
+                    &step.owner_key(),
                     frame.image,
                 )
                 .ok_or_else(bad)?;
@@ -501,8 +501,8 @@ pub(super) fn finish_image(
         assigned: &assigned,
     });
     while let Some(step) = steps.next().map_err(|_| bad())? {
-        if let Some((start, owner)) = &step.image {
-            append_block(out, nonce, image.offset, *start, owner, frame.image).ok_or_else(bad)?;
+        if let Some((start, _)) = &step.image {
+            append_block(out, nonce, image.offset, *start, &step.owner_key(), frame.image).ok_or_else(bad)?;
         }
     }
     Ok(())

@@ -49,6 +49,7 @@ pub(super) struct Append {
     pub(super) unsynced_segment: u64,
     pub(super) tally: Tally,
     assigned_bytes: Vec<u8>,
+    scratch: apply::Scratch,
     /// Write every frame with `pwrite`: maps aren't safe here, or the host asked for it.
     pub(super) always_written: bool,
 }
@@ -95,6 +96,7 @@ impl Append {
             unsynced_segment,
             tally: start.tally,
             assigned_bytes: Vec::new(),
+            scratch: apply::Scratch::default(),
             always_written: start.always_written,
         }
     }
@@ -300,27 +302,33 @@ impl Engine {
             image_len: to_u64(draft.image.len()),
             assigned: &assigned,
         };
-        let applied =
-            apply::apply(&append.generation.memtable, seq, contents, &mut append.tally).and_then(|()| {
-                if draft.image.is_empty() {
-                    return Ok(());
-                }
-                append.generation.pending.push(PendingImage {
-                    chunk,
-                    offset: chunk_offset,
-                    image_len: to_u64(draft.image.len()),
-                    region: Arc::clone(appended.segment.region()),
-                    image_offset: appended.image_offset,
-                    frame_offset: appended.offset,
-                    segment: appended.segment.number(),
-                    seq,
-                })
-            });
+        let applied = apply::apply(
+            &append.generation.memtable,
+            seq,
+            contents,
+            &mut append.tally,
+            &mut append.scratch,
+        )
+        .and_then(|()| {
+            if draft.image.is_empty() {
+                return Ok(());
+            }
+            append.generation.pending.push(PendingImage {
+                chunk,
+                offset: chunk_offset,
+                image_len: to_u64(draft.image.len()),
+                region: Arc::clone(appended.segment.region()),
+                image_offset: appended.image_offset,
+                frame_offset: appended.offset,
+                segment: appended.segment.number(),
+                seq,
+            })
+        });
         if let Err(error) = applied {
             self.poison(&error);
             return Err(error);
         }
-        let trimmed = append.streams.accept(draft, &assigned.streams);
+        let trimmed = append.streams.accept();
         let deleted = std::mem::take(&mut append.tally.deleted).saturating_add(trimmed);
         self.counters.deleted.fetch_add(deleted, Ordering::Relaxed);
         for command in &draft.loose {

@@ -127,6 +127,15 @@ impl Draft {
         self.outcome = None;
     }
 
+    /// Memory that it keeps when it is cleared.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let entries = self.slots.capacity() * size_of::<Slot>()
+            + self.large.capacity() * size_of::<LargeDraft>()
+            + self.streams.capacity() * size_of::<StreamDraft>()
+            + self.loose.capacity() * size_of::<LooseDraft>();
+        entries + self.commands.capacity() + self.image.capacity()
+    }
+
     pub(crate) fn append_block(&mut self, data: &[u8]) -> Result<()> {
         let before = self.begin()?;
         let (place, source) = self.place_bytes(0, data)?;

@@ -43,6 +43,9 @@ impl Notifications {
 
     fn take_up_to(&self, seq: u64) -> BTreeMap<u64, Vec<DurableCallback>> {
         let mut waiting = lock(&self.waiting);
+        if waiting.keys().next().is_none_or(|first| *first > seq) {
+            return BTreeMap::new();
+        }
         match seq.checked_add(1) {
             Some(above) => {
                 let later = waiting.split_off(&above);

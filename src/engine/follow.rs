@@ -309,8 +309,8 @@ impl FollowedCommit {
         };
         self.position = steps.position();
         let bytes = match (&step.image, &step.block) {
-            (Some((start, owner)), Some(block)) => {
-                let bytes = image_bytes(self.frame.image(), *start, owner.len(), block.len);
+            (Some((start, owner_len)), Some(block)) => {
+                let bytes = image_bytes(self.frame.image(), *start, *owner_len, block.len);
                 Some(bytes.ok_or_else(|| forged_frame(&self.frame))?)
             }
             _ => None,

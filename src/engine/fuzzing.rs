@@ -1,7 +1,7 @@
 //! What fuzzing asks of a frame's contents once its CRCs hold: commands and what they were assigned are walked and
 //! applied to an index, or refused. See `format::fuzzing`.
 
-use super::apply::{apply, Contents, Steps, Tally};
+use super::apply::{apply, Contents, Scratch, Steps, Tally};
 use crate::{
     format::{
         bytes::to_u64,
@@ -33,7 +33,7 @@ pub fn steps(input: &[u8]) {
     let walked = walk(contents);
     let memtable = Arc::new(Memtable::new());
     let mut tally = Tally::default();
-    let applied = apply(&memtable, SEQ, contents, &mut tally);
+    let applied = apply(&memtable, SEQ, contents, &mut tally, &mut Scratch::default());
     let Some(walked) = walked else {
         assert!(applied.is_err(), "what can't be walked can't be applied");
         return;

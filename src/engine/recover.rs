@@ -60,6 +60,7 @@ struct Replayed {
     generation: Arc<Generation>,
     chunks: ChunkSet,
     tally: Tally,
+    scratch: apply::Scratch,
     commits: u64,
     next_chunk: u32,
     next_stream_id: u64,
@@ -212,6 +213,7 @@ fn replay(sources: &Sources<'_>, limit: u64) -> Result<(Replayed, ReplayEnd)> {
             counts: manifest.counts,
             deleted: 0,
         },
+        scratch: apply::Scratch::default(),
         commits: 0,
         next_chunk: manifest.next_chunk,
         next_stream_id: manifest.next_stream_id,
@@ -270,7 +272,14 @@ impl Replayed {
             assigned: &assigned,
         };
         let inconsistent = |_| bad("a frame's commands make no sense");
-        apply::apply(&self.generation.memtable, seq, contents, &mut self.tally).map_err(inconsistent)?;
+        apply::apply(
+            &self.generation.memtable,
+            seq,
+            contents,
+            &mut self.tally,
+            &mut self.scratch,
+        )
+        .map_err(inconsistent)?;
         let mut steps = Steps::new(contents);
         while let Some(step) = steps.next().map_err(inconsistent)? {
             match step.command.block() {

@@ -2,11 +2,15 @@
 //! lock. A name that is missing is read from the index outside the lock; `cleared` tells whether what was read
 //! may have been overtaken meanwhile.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, Hasher, RandomState},
+};
 
 use crate::{
     error::{Error, Result},
     format::{
+        bytes::to_u64,
         frame::{StreamAssignment, StreamEffect},
         record::{self, StreamBounds},
     },
@@ -52,9 +56,80 @@ impl StreamState {
 
 #[derive(Debug, Default)]
 pub(crate) struct StreamTable {
-    streams: HashMap<Vec<u8>, StreamState>,
+    places: HashMap<Vec<u8>, usize, NameHashes>,
+    streams: Vec<Known>,
+    /// The places of the names of the draft that was resolved last, one for each of its stream commands.
+    resolved: Vec<usize>,
+    /// Number of that draft.
+    round: u64,
+    /// How many records it trims.
+    trimmed: u64,
     /// How often entries were forgotten.
     cleared: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    state: StreamState,
+    /// What draft number `round` makes of it, should it be committed.
+    changed: StreamState,
+    round: u64,
+}
+
+/// Makes the hash of a name: eight bytes at a time, folding 128-bit products, from a secret start. Under the append lock
+/// a name is hashed once for each command on it, and names may come from people who would like them to collide.
+#[derive(Debug, Clone)]
+struct NameHashes(u64);
+
+impl Default for NameHashes {
+    fn default() -> NameHashes {
+        NameHashes(RandomState::new().hash_one(0_u8))
+    }
+}
+
+impl BuildHasher for NameHashes {
+    type Hasher = NameHasher;
+
+    fn build_hasher(&self) -> NameHasher {
+        NameHasher(self.0)
+    }
+}
+
+#[derive(Debug)]
+struct NameHasher(u64);
+
+impl NameHasher {
+    #[inline]
+    fn add(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ word) * u128::from(0x9e37_79b9_7f4a_7c15_u64);
+        let [low, high] = [product & u128::from(u64::MAX), product >> 64];
+        // Lossless: both have 64 bits.
+        self.0 = low as u64 ^ high as u64;
+    }
+}
+
+impl Hasher for NameHasher {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, tail) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.add(u64::from_le_bytes(*word)));
+        if !tail.is_empty() {
+            let mut last = [0; 8];
+            last.iter_mut().zip(tail).for_each(|(to, from)| *to = *from);
+            self.add(u64::from_le_bytes(last));
+        }
+    }
+
+    /// Of a name's length.
+    #[inline]
+    fn write_usize(&mut self, number: usize) {
+        self.add(to_u64(number));
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// What a draft's stream commands come to.
@@ -76,30 +151,50 @@ impl StreamTable {
             return false;
         }
         for (name, state) in read {
-            self.streams.entry(name).or_insert(state);
+            let streams = &mut self.streams;
+            self.places.entry(name).or_insert_with(|| {
+                streams.push(Known {
+                    state,
+                    changed: state,
+                    round: 0,
+                });
+                streams.len() - 1
+            });
         }
         true
     }
 
-    /// Plays the draft's stream commands through, in order, and keeps the outcome in `changed` until `accept`.
-    pub(crate) fn resolve(&self, draft: &Draft, next_stream_id: &mut u64) -> Result<Resolved> {
-        let mut changed: HashMap<&[u8], StreamState> = HashMap::new();
+    /// Plays the draft's stream commands through, in order, and keeps what they come to until `accept`.
+    pub(crate) fn resolve(&mut self, draft: &Draft, next_stream_id: &mut u64) -> Result<Resolved> {
+        self.resolved.clear();
+        if draft.streams.is_empty() {
+            return Ok(Resolved::Assigned(Vec::new()));
+        }
+        self.round += 1;
+        self.trimmed = 0;
         let mut assigned = Vec::with_capacity(draft.streams.len());
         let mut missing = Vec::new();
         for stream in &draft.streams {
             let name = draft.stream_name(stream);
-            let state = match changed.get(name).or_else(|| self.streams.get(name)) {
-                Some(state) => *state,
-                None => {
-                    missing.push(name.to_vec());
-                    continue;
-                }
+            let place = self.places.get(name).copied();
+            let Some((place, known)) = place.and_then(|place| Some((place, self.streams.get_mut(place)?)))
+            else {
+                missing.push(name.to_vec());
+                continue;
+            };
+            let state = if known.round == self.round {
+                known.changed
+            } else {
+                known.state
             };
             let assignment = match stream.intent {
                 StreamIntent::Append => append(state, next_stream_id)?,
                 StreamIntent::Trim { before } => trim(state, before),
             };
-            changed.insert(name, state_after(&assignment));
+            known.changed = state_after(&assignment);
+            self.trimmed = self.trimmed.saturating_add(records_lost(&state, &known.changed));
+            known.round = self.round;
+            self.resolved.push(place);
             assigned.push(assignment);
         }
         Ok(if missing.is_empty() {
@@ -109,30 +204,26 @@ impl StreamTable {
         })
     }
 
-    /// The commit happened. Returns how many records it trimmed.
-    pub(crate) fn accept(&mut self, draft: &Draft, assigned: &[StreamAssignment]) -> u64 {
-        let mut trimmed = 0u64;
+    /// The draft that was resolved last was committed. Returns how many records it trimmed.
+    pub(crate) fn accept(&mut self) -> u64 {
+        if self.resolved.is_empty() {
+            return 0;
+        }
+        for place in self.resolved.drain(..) {
+            if let Some(known) = self.streams.get_mut(place) {
+                known.state = known.changed;
+            }
+        }
         if self.streams.len() > MOST_STREAMS {
             self.forget();
         }
-        for (stream, assignment) in draft.streams.iter().zip(assigned) {
-            let name = draft.stream_name(stream);
-            let state = state_after(assignment);
-            match self.streams.get_mut(name) {
-                Some(known) => {
-                    trimmed = trimmed.saturating_add(records_lost(known, &state));
-                    *known = state;
-                }
-                None => {
-                    self.streams.insert(name.to_vec(), state);
-                }
-            }
-        }
-        trimmed
+        self.trimmed
     }
 
     pub(crate) fn forget(&mut self) {
+        self.places.clear();
         self.streams.clear();
+        self.resolved.clear();
         self.cleared = self.cleared.wrapping_add(1);
     }
 }
@@ -241,7 +332,7 @@ mod tests {
     use super::*;
     use crate::engine::draft::Data;
 
-    fn assigned(table: &StreamTable, draft: &Draft, next_id: &mut u64) -> Vec<StreamAssignment> {
+    fn assigned(table: &mut StreamTable, draft: &Draft, next_id: &mut u64) -> Vec<StreamAssignment> {
         match table.resolve(draft, next_id).unwrap() {
             Resolved::Assigned(assigned) => assigned,
             Resolved::Missing(names) => panic!("{names:?} not in the table"),
@@ -259,7 +350,7 @@ mod tests {
         draft.trim_stream(b"s", u64::MAX).unwrap();
         draft.append_stream(b"s", Data::Bytes(b"c")).unwrap();
         let mut next_id = 1;
-        let got = assigned(&table, &draft, &mut next_id);
+        let got = assigned(&mut table, &draft, &mut next_id);
         assert_eq!(next_id, 3);
         assert_eq!(
             (got[1].stream_id, got[1].next, got[1].effect),

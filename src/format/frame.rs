@@ -24,7 +24,8 @@ pub(crate) struct FrameSeed {
 }
 
 impl FrameSeed {
-    fn crc(&self) -> u32 {
+    /// The same for all that is in the segment.
+    pub(crate) fn crc(&self) -> u32 {
         crc32c::crc32c_append(crc32c::crc32c(&self.uuid), &self.segment.to_le_bytes())
     }
 }
@@ -48,6 +49,11 @@ pub(crate) struct FrameHeader {
 impl FrameHeader {
     /// The header's bytes and its CRC, which the next frame names.
     pub(crate) fn encode(&self, seed: &FrameSeed, assigned: &[u8]) -> ([u8; HEADER_BYTES], u32) {
+        self.encode_seeded(seed.crc(), assigned)
+    }
+
+    /// The same for an appender, which has the segment's [`FrameSeed::crc`] at hand.
+    pub(crate) fn encode_seeded(&self, seed: u32, assigned: &[u8]) -> ([u8; HEADER_BYTES], u32) {
         let mut out = [0; HEADER_BYTES];
         {
             let mut rest: &mut [u8] = &mut out;
@@ -111,9 +117,33 @@ impl FrameHeader {
     }
 }
 
-fn header_crc(seed: &FrameSeed, header: &[u8], assigned: &[u8]) -> u32 {
-    let crc = crc32c::crc32c_append(seed.crc(), header.get(8..HEADER_BYTES).unwrap_or_default());
-    crc32c::crc32c_append(crc, assigned)
+fn header_crc(seed: u32, header: &[u8], assigned: &[u8]) -> u32 {
+    checksum(
+        seed,
+        [header.get(8..HEADER_BYTES).unwrap_or_default(), assigned, &[]],
+    )
+}
+
+/// Up to so many bytes are put side by side first: a call for each piece costs more than the copy.
+const TOGETHER_BYTES: usize = 256;
+
+/// CRC-32C of the pieces as if they lay side by side.
+fn checksum(seed: u32, pieces: [&[u8]; 3]) -> u32 {
+    let mut together = [0; TOGETHER_BYTES];
+    let mut len = 0_usize;
+    for piece in pieces {
+        let end = len.saturating_add(piece.len());
+        match together.get_mut(len..end) {
+            Some(place) => place.copy_from_slice(piece),
+            None => {
+                return pieces
+                    .iter()
+                    .fold(seed, |crc, piece| crc32c::crc32c_append(crc, piece))
+            }
+        }
+        len = end;
+    }
+    crc32c::crc32c_append(seed, together.get(..len).unwrap_or_default())
 }
 
 /// The payload in the order that its CRC covers it: commands, zeros to 8, image.
@@ -121,14 +151,7 @@ pub(crate) fn payload_crc(commands: &[u8], image: &[u8]) -> u32 {
     let padding = to_usize(align8(to_u64(commands.len())))
         .unwrap_or(commands.len())
         .saturating_sub(commands.len());
-    let crc = crc32c::crc32c_append(
-        crc32c::crc32c(commands),
-        [0; 8].get(..padding).unwrap_or_default(),
-    );
-    if image.is_empty() {
-        return crc;
-    }
-    crc32c::crc32c_append(crc, image)
+    checksum(0, [commands, [0; 8].get(..padding).unwrap_or_default(), image])
 }
 
 /// A whole, checked frame over the bytes it was read from.
@@ -153,7 +176,7 @@ impl<'a> Frame<'a> {
         let whole = bytes.get(..frame_len)?;
         let (fixed, rest) = whole.split_at_checked(HEADER_BYTES)?;
         let (assigned, payload) = rest.split_at_checked(to_usize(u64::from(header.assigned_len))?)?;
-        if header_crc(seed, fixed, assigned) != crc || crc32c::crc32c(payload) != header.payload_crc {
+        if header_crc(seed.crc(), fixed, assigned) != crc || crc32c::crc32c(payload) != header.payload_crc {
             return None;
         }
         let commands = payload.get(..to_usize(header.commands_len)?)?;

@@ -43,52 +43,142 @@ pub(crate) const STREAM_RECORD_KEY_BYTES: usize = 18;
 pub(crate) const MEMORY_KEY_BYTES: usize = 9;
 
 pub(crate) fn kv_key(key: &[u8]) -> Vec<u8> {
-    with_space(SPACE_KV, &[key])
+    built(|out| kv_key_to(out, key))
+}
+
+/// Like its sisters below: the key takes the place of what is in `out`.
+pub(crate) fn kv_key_to(out: &mut Vec<u8>, key: &[u8]) {
+    with_space(out, SPACE_KV, &[key]);
 }
 
 pub(crate) fn memory_key(id: u64) -> Vec<u8> {
-    with_space(SPACE_MEMORY, &[&id.to_be_bytes()])
+    built(|out| memory_key_to(out, id))
+}
+
+pub(crate) fn memory_key_to(out: &mut Vec<u8>, id: u64) {
+    with_space(out, SPACE_MEMORY, &[&id.to_be_bytes()]);
 }
 
 /// The key under which `id` is found by `tag`; `tag_prefix` without the id.
+#[cfg(any(test, feature = "simulation"))]
 pub(crate) fn tag_key(tag: &str, id: u64) -> Vec<u8> {
-    let mut key = tag_prefix(tag);
-    key.extend_from_slice(&id.to_be_bytes());
-    key
+    built(|out| tag_key_to(out, tag, id))
+}
+
+pub(crate) fn tag_key_to(out: &mut Vec<u8>, tag: &str, id: u64) {
+    let len = tag_len(tag);
+    with_space(out, SPACE_TAG, &[&len, tag.as_bytes(), &id.to_be_bytes()]);
 }
 
 pub(crate) fn tag_prefix(tag: &str) -> Vec<u8> {
-    let len = u16::try_from(tag.len()).unwrap_or(u16::MAX);
-    with_space(SPACE_TAG, &[&len.to_be_bytes(), tag.as_bytes()])
+    built(|out| with_space(out, SPACE_TAG, &[&tag_len(tag), tag.as_bytes()]))
+}
+
+fn tag_len(tag: &str) -> [u8; 2] {
+    u16::try_from(tag.len()).unwrap_or(u16::MAX).to_be_bytes()
 }
 
 pub(crate) fn stream_name_key(name: &[u8]) -> Vec<u8> {
-    with_space(SPACE_STREAM_NAME, &[name])
+    built(|out| stream_name_key_to(out, name))
+}
+
+pub(crate) fn stream_name_key_to(out: &mut Vec<u8>, name: &[u8]) {
+    with_space(out, SPACE_STREAM_NAME, &[name]);
 }
 
 pub(crate) fn stream_bounds_key(stream_id: u64) -> Vec<u8> {
-    with_space(SPACE_STREAM, &[&stream_id.to_be_bytes(), &[0]])
+    built(|out| stream_bounds_key_to(out, stream_id))
+}
+
+pub(crate) fn stream_bounds_key_to(out: &mut Vec<u8>, stream_id: u64) {
+    with_space(out, SPACE_STREAM, &[&stream_id.to_be_bytes(), &[0]]);
 }
 
 pub(crate) fn stream_record_key(stream_id: u64, index: u64) -> Vec<u8> {
+    built(|out| stream_record_key_to(out, stream_id, index))
+}
+
+pub(crate) fn stream_record_key_to(out: &mut Vec<u8>, stream_id: u64, index: u64) {
     with_space(
+        out,
         SPACE_STREAM,
         &[&stream_id.to_be_bytes(), &[1], &index.to_be_bytes()],
-    )
+    );
 }
 
 /// The key of a loose block's hold on itself; with an owner, of that record's hold on the block.
 pub(crate) fn block_key(chunk: u32, offset: u64, owner: &[u8]) -> Vec<u8> {
-    with_space(SPACE_BLOCK, &[&chunk.to_be_bytes(), &offset.to_be_bytes(), owner])
+    built(|out| block_key_to(out, chunk, offset, owner))
 }
 
-fn with_space(space: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
-    key.push(space);
-    for part in parts {
-        key.extend_from_slice(part);
-    }
+pub(crate) fn block_key_to(out: &mut Vec<u8>, chunk: u32, offset: u64, owner: &[u8]) {
+    with_space(
+        out,
+        SPACE_BLOCK,
+        &[&chunk.to_be_bytes(), &offset.to_be_bytes(), owner],
+    );
+}
+
+fn built(build: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut key = Vec::new();
+    build(&mut key);
     key
+}
+
+#[inline(always)]
+fn with_space<const N: usize>(out: &mut Vec<u8>, space: u8, parts: &[&[u8]; N]) {
+    out.clear();
+    out.reserve(1 + parts.iter().map(|part| part.len()).sum::<usize>());
+    out.push(space);
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}
+
+/// A number that sorts as the key does, as far as it goes: where two differ, so do the keys. The first eight bytes of
+/// most keys; in spaces whose keys are numbers, most of them small, the numbers closed up.
+#[inline]
+pub(crate) fn sort_number(key: &[u8]) -> u64 {
+    const BELOW_SPACE: u64 = (1 << 56) - 1;
+    let eight_from = |from: usize| key.get(from..).map_or(0, first_eight);
+    let (space, below) = match key.first() {
+        Some(&SPACE_MEMORY) => {
+            let id = eight_from(1);
+            let below = if id < 1 << 55 { id } else { 1 << 55 | id >> 9 };
+            (SPACE_MEMORY, below)
+        }
+        Some(&SPACE_STREAM) => {
+            // 24 bits of id, one of kind, 31 of index.
+            let below = match (eight_from(1), key.get(9)) {
+                (0xff_ffff.., _) => BELOW_SPACE,
+                (id, None | Some(0)) => id << 32,
+                (id, Some(1)) => id << 32 | 1 << 31 | eight_from(10).min((1 << 31) - 1),
+                (id, Some(_)) => id << 32 | 0xffff_ffff,
+            };
+            (SPACE_STREAM, below)
+        }
+        Some(&SPACE_BLOCK) => {
+            // 20 bits of chunk, 36 of offset in units of 8 bytes.
+            let below = match eight_from(1) >> 32 {
+                0xf_ffff.. => BELOW_SPACE,
+                chunk => chunk << 36 | (eight_from(5) >> 3).min((1 << 36) - 1),
+            };
+            (SPACE_BLOCK, below)
+        }
+        _ => return first_eight(key),
+    };
+    u64::from(space) << 56 | below
+}
+
+/// Big-endian, zeros behind a shorter key.
+#[inline]
+fn first_eight(key: &[u8]) -> u64 {
+    if let Some(first) = key.first_chunk() {
+        return u64::from_be_bytes(*first);
+    }
+    let mut first = [0; 8];
+    first.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    u64::from_be_bytes(first)
 }
 
 /// An index key taken apart.
@@ -173,17 +263,22 @@ pub(crate) struct MemoryValue<'a> {
 }
 
 impl<'a> MemoryValue<'a> {
+    #[cfg(any(test, feature = "simulation"))]
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out =
-            Vec::with_capacity(ADDRESS_BYTES + 8 + self.tags.iter().map(|tag| tag.len() + 2).sum::<usize>());
-        out.extend_from_slice(&self.block.encode());
-        out.extend_from_slice(&self.ordinal.to_le_bytes());
-        out.extend_from_slice(&u32::try_from(self.tags.len()).unwrap_or(u32::MAX).to_le_bytes());
-        for tag in &self.tags {
+        built(|out| MemoryValue::encode_to(out, &self.block, self.ordinal, &self.tags))
+    }
+
+    /// Takes the place of what is in `out`.
+    pub(crate) fn encode_to(out: &mut Vec<u8>, block: &BlockAddress, ordinal: u32, tags: &[&str]) {
+        out.clear();
+        out.reserve(ADDRESS_BYTES + 8 + tags.iter().map(|tag| tag.len() + 2).sum::<usize>());
+        out.extend_from_slice(&block.encode());
+        out.extend_from_slice(&ordinal.to_le_bytes());
+        out.extend_from_slice(&u32::try_from(tags.len()).unwrap_or(u32::MAX).to_le_bytes());
+        for tag in tags {
             out.extend_from_slice(&u16::try_from(tag.len()).unwrap_or(u16::MAX).to_le_bytes());
             out.extend_from_slice(tag.as_bytes());
         }
-        out
     }
 
     /// The block and the ordinal alone.
@@ -270,5 +365,63 @@ pub(crate) fn block_of(kind: u8, value: &[u8]) -> Option<BlockAddress> {
             .flatten(),
         kind::MEMORY => MemoryValue::decode_head(value).map(|(block, _)| block),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers at and around the places where one is closed up, and keys cut short or with a tail.
+    #[test]
+    fn sort_numbers_never_contradict_the_order_of_keys() {
+        let mut numbers = vec![0, 1, 2, 7, 8, 9, 255, 256, u64::MAX - 1, u64::MAX];
+        for bits in [20, 24, 31, 32, 36, 39, 40, 55, 56, 63] {
+            let limit = 1_u64 << bits;
+            numbers.extend([limit - 9, limit - 2, limit - 1, limit, limit + 1, limit + 512]);
+        }
+        let mut keys: Vec<Vec<u8>> = vec![Vec::new(), vec![SPACE_STREAM], vec![0xff; 20]];
+        for &first in &numbers {
+            keys.extend([
+                memory_key(first),
+                stream_bounds_key(first),
+                kv_key(&first.to_be_bytes()),
+            ]);
+            for &second in &numbers {
+                keys.push(stream_record_key(first, second));
+                let chunk = u32::try_from(first).unwrap_or(u32::MAX);
+                keys.push(block_key(chunk, second, &[]));
+                keys.push(block_key(chunk, second, b"owner"));
+            }
+            let mut unknown = stream_record_key(first, first);
+            unknown[9] = 2;
+            keys.push(unknown);
+        }
+        let cut: Vec<Vec<u8>> = keys
+            .iter()
+            .step_by(7)
+            .flat_map(|key| (0..key.len()).map(|len| key[..len].to_vec()))
+            .collect();
+        keys.extend(cut);
+        keys.sort_unstable();
+        keys.dedup();
+        for pair in keys.windows(2) {
+            let (low, high) = (sort_number(&pair[0]), sort_number(&pair[1]));
+            assert!(low <= high, "{:?} and {:?}", pair[0], pair[1]);
+        }
+    }
+
+    #[test]
+    fn neighbours_in_one_stream_one_chunk_and_among_memories_are_told_apart() {
+        for number in 0..1_000 {
+            assert!(
+                sort_number(&stream_record_key(3, number)) < sort_number(&stream_record_key(3, number + 1))
+            );
+            assert!(sort_number(&stream_bounds_key(number)) < sort_number(&stream_record_key(number, 0)));
+            assert!(sort_number(&memory_key(number)) < sort_number(&memory_key(number + 1)));
+            assert!(
+                sort_number(&block_key(2, number * 8, &[])) < sort_number(&block_key(2, number * 8 + 8, &[]))
+            );
+        }
     }
 }

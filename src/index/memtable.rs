@@ -5,7 +5,7 @@
 //! arenas that somebody pinned through an `Arc<Region>`.
 //!
 //! Keys and values lie in *arenas* (anonymous regions), each entry as one record. Nodes lie apart, as u32 words:
-//! eight bytes of key for comparing without a look at the arena, the place of the record, a link for each level.
+//! eight bytes that sort as the key does, for comparing without a look at the arena, the place of the record, a link for each level.
 //! Equal (key, seq) are ordered by node, the later one first, so the order is total and walking back is one search.
 //!
 //! **Publication.** An insert stores the record and the node's words while no link leads to the node, then stores
@@ -31,7 +31,7 @@ use std::{
 use super::{Entry, Hit};
 use crate::{
     error::{Error, Result},
-    format::{align4096, align8, bytes::to_u64},
+    format::{align4096, align8, bytes::to_u64, record::sort_number},
     vfs::Region,
 };
 
@@ -504,22 +504,11 @@ impl<'a> Target<'a> {
     fn newest(key: &'a [u8], seq: u64) -> Target<'a> {
         Target {
             key,
-            prefix: key_prefix(key),
+            prefix: sort_number(key),
             seq,
             node: u32::MAX,
         }
     }
-}
-
-/// The first eight bytes, zeros behind a shorter key: where two prefixes differ, the keys sort as they do.
-#[inline]
-fn key_prefix(key: &[u8]) -> u64 {
-    if let Some(prefix) = key.first_chunk() {
-        return u64::from_be_bytes(*prefix);
-    }
-    let mut prefix = [0; 8];
-    prefix.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-    u64::from_be_bytes(prefix)
 }
 
 /// A node's words, and those behind it in its bucket.
@@ -674,7 +663,8 @@ impl<T, const FIRST: u64, const BUCKETS: usize> Growing<T, FIRST, BUCKETS> {
     fn locate(index: u32) -> (usize, usize, usize) {
         let shifted = u64::from(index) + 4 * FIRST;
         let bits = shifted.ilog2() - 2;
-        let bucket = u64::from(bits - FIRST.ilog2()) * 4 + ((shifted >> bits) & 3);
+        // The three leading bits are 4 to 7.
+        let bucket = u64::from(bits) * 4 + (shifted >> bits) - (u64::from(FIRST.ilog2()) * 4 + 4);
         let len = 1_u64 << bits;
         // Less than 2^33 / 4 each: lossless where a bucket of that length can exist at all.
         (bucket as usize, (shifted & (len - 1)) as usize, len as usize)

@@ -53,6 +53,8 @@ pub(crate) struct Appender {
     /// Oldest first. The last one is being written to once `current` is set.
     segments: Vec<Arc<Segment>>,
     current: Option<Arc<Segment>>,
+    /// Of `current`.
+    seed: u32,
     /// Set when half a frame could neither be finished nor wiped out.
     broken: Option<Error>,
     scratch: Vec<u8>,
@@ -67,6 +69,7 @@ impl Appender {
             position,
             segments,
             current: None,
+            seed: 0,
             broken: None,
             scratch: Vec::new(),
         }
@@ -88,6 +91,11 @@ impl Appender {
         debug_assert!(segment.is_fresh() && segment.number() > self.position.segment);
         self.position.segment = segment.number();
         self.position.offset = 0;
+        let seed = FrameSeed {
+            uuid: self.uuid,
+            segment: segment.number(),
+        };
+        self.seed = seed.crc();
         self.current = Some(Arc::clone(&segment));
         self.segments.push(segment);
     }
@@ -116,11 +124,7 @@ impl Appender {
             Some(segment) if self.has_room(frame_len) => Arc::clone(segment),
             _ => return Err(Error::internal("a frame was appended where it doesn't fit")),
         };
-        let seed = FrameSeed {
-            uuid: self.uuid,
-            segment: self.position.segment,
-        };
-        let (head, crc) = header.encode(&seed, parts.assigned);
+        let (head, crc) = header.encode_seeded(self.seed, parts.assigned);
         let offset = self.position.offset;
         if let Err(error) = self.put(&segment, offset, frame_len, &head, parts, written) {
             self.wipe(&segment, offset, &head);

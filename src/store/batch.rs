@@ -12,6 +12,7 @@ use crate::{
 };
 
 use super::{Store, Tags};
+use crate::vfs::{lock, sync::Mutex};
 
 /// No host builds more than this in memory; a length beyond it is a mistake.
 const MOST_ENCODED_BYTES: u64 = 64 << 30;
@@ -135,56 +136,100 @@ fn data_of<'a>(data: &LoadedData<'a>) -> Data<'a> {
     }
 }
 
+/// Batches that commits of one command are done with, one a thread at most times.
+#[derive(Debug, Default)]
+pub(super) struct Spares {
+    shelves: [Mutex<Option<Box<Batch>>>; Spares::SHELVES],
+}
+
+impl Spares {
+    const SHELVES: usize = 8;
+    /// A batch that grew larger is let go, so that the shelves never hold much.
+    const MOST_BYTES: usize = 64 << 10;
+
+    fn shelf(&self) -> &Mutex<Option<Box<Batch>>> {
+        // Threads have stacks of their own: the address of a local tells them apart well enough.
+        let local = 0u8;
+        let place = (std::ptr::from_ref(&local).addr() >> 16) % Spares::SHELVES;
+        let [first, ..] = &self.shelves;
+        self.shelves.get(place).unwrap_or(first)
+    }
+
+    fn take(&self) -> Box<Batch> {
+        lock(self.shelf()).take().unwrap_or_default()
+    }
+
+    fn give_back(&self, mut batch: Box<Batch>) {
+        batch.clear();
+        if batch.draft.held_bytes() <= Spares::MOST_BYTES {
+            let before = lock(self.shelf()).replace(batch);
+            drop(before);
+        }
+    }
+}
+
 /// Commits of one command.
 impl Store {
-    fn commit_one(&self, add: impl FnOnce(&mut Batch) -> Result<()>) -> Result<Batch> {
-        let mut batch = Batch::new();
-        add(&mut batch)?;
-        self.commit(&mut batch, None)?;
-        Ok(batch)
+    /// In a batch whose memory an earlier one left, so that committing takes none.
+    fn commit_one<T>(
+        &self,
+        add: impl FnOnce(&mut Batch) -> Result<()>,
+        answer: impl FnOnce(&Batch) -> Result<T>,
+    ) -> Result<T> {
+        let mut batch = self.spares.take();
+        let outcome = add(&mut batch)
+            .and_then(|()| self.commit(&mut batch, None))
+            .and_then(|_| answer(&batch));
+        self.spares.give_back(batch);
+        outcome
     }
 
     pub fn kv_set(&self, key: &[u8], value: &[u8]) -> Result<()> {
-        self.commit_one(|batch| batch.set_kv(key, value)).map(|_| ())
+        self.commit_one(|batch| batch.set_kv(key, value), |_| Ok(()))
     }
 
     pub fn kv_delete(&self, key: &[u8]) -> Result<()> {
-        self.commit_one(|batch| batch.delete_kv(key)).map(|_| ())
+        self.commit_one(|batch| batch.delete_kv(key), |_| Ok(()))
     }
 
     /// Returns the record's index.
     pub fn stream_append(&self, name: &[u8], data: &[u8]) -> Result<u64> {
-        let batch = self.commit_one(|batch| batch.append_stream(name, Data::Bytes(data)))?;
-        batch
-            .result(0)?
-            .0
-            .ok_or_else(|| Error::internal("an appended record has no index"))
+        self.commit_one(
+            |batch| batch.append_stream(name, Data::Bytes(data)),
+            |batch| {
+                let (index, _) = batch.result(0)?;
+                index.ok_or_else(|| Error::internal("an appended record has no index"))
+            },
+        )
     }
 
     pub fn stream_trim(&self, name: &[u8], before: u64) -> Result<()> {
-        self.commit_one(|batch| batch.trim_stream(name, before))
-            .map(|_| ())
+        self.commit_one(|batch| batch.trim_stream(name, before), |_| Ok(()))
     }
 
     pub fn memory_append(&self, id: u64, tags: &Tags, data: &[u8]) -> Result<()> {
-        self.commit_one(|batch| batch.append_memory(id, tags, Data::Bytes(data)))
-            .map(|_| ())
+        self.commit_one(
+            |batch| batch.append_memory(id, tags, Data::Bytes(data)),
+            |_| Ok(()),
+        )
     }
 
     pub fn memory_delete(&self, id: u64) -> Result<()> {
-        self.commit_one(|batch| batch.delete_memory(id)).map(|_| ())
+        self.commit_one(|batch| batch.delete_memory(id), |_| Ok(()))
     }
 
     /// Commits a loose block and returns its address.
     pub fn block_append(&self, data: &[u8]) -> Result<BlockAddress> {
-        let batch = self.commit_one(|batch| batch.append_block(data))?;
-        batch
-            .result(0)?
-            .1
-            .ok_or_else(|| Error::internal("an appended block has no address"))
+        self.commit_one(
+            |batch| batch.append_block(data),
+            |batch| {
+                let (_, block) = batch.result(0)?;
+                block.ok_or_else(|| Error::internal("an appended block has no address"))
+            },
+        )
     }
 
     pub fn block_free(&self, block: &BlockAddress) -> Result<()> {
-        self.commit_one(|batch| batch.free_block(block)).map(|_| ())
+        self.commit_one(|batch| batch.free_block(block), |_| Ok(()))
     }
 }

@@ -39,6 +39,7 @@ pub use crate::{
 #[derive(Debug)]
 pub struct Store {
     engine: Arc<Engine>,
+    spares: batch::Spares,
 }
 
 impl Store {
@@ -56,6 +57,7 @@ impl Store {
     fn open_with(vfs: Arc<dyn Vfs>, path: &Path, options: &Options) -> Result<Store> {
         Ok(Store {
             engine: Engine::open(vfs, path, options)?,
+            spares: batch::Spares::default(),
         })
     }
 
