@@ -365,6 +365,50 @@ mod tests {
     }
 
     #[test]
+    fn a_draft_that_is_not_committed_changes_nothing() {
+        let mut table = StreamTable::default();
+        table.learn(vec![(b"s".to_vec(), StreamState::Missing)], 0);
+        let mut draft = Draft::new();
+        draft.append_stream(b"s", Data::Bytes(b"a")).unwrap();
+        draft.trim_stream(b"s", 1).unwrap();
+        for next_after in [2, 2] {
+            let mut next_id = 1;
+            let got = assigned(&mut table, &draft, &mut next_id);
+            assert_eq!((next_id, got[0].effect), (next_after, StreamEffect::Created));
+        }
+        assert_eq!(table.accept(), 1, "one record came and went");
+        let got = assigned(&mut table, &draft, &mut 2);
+        assert_eq!((got[0].next, got[0].effect), (2, StreamEffect::Changed));
+        assert_eq!(table.accept(), 0, "the record of before is gone already");
+        assert_eq!(table.accept(), 0, "nothing was resolved since");
+    }
+
+    #[test]
+    fn a_draft_with_more_streams_than_the_table_keeps_is_resolved_and_forgotten() {
+        let mut table = StreamTable::default();
+        let names: Vec<Vec<u8>> = (0..=MOST_STREAMS)
+            .map(|name| name.to_le_bytes().to_vec())
+            .collect();
+        let read = names
+            .iter()
+            .map(|name| (name.clone(), StreamState::Missing))
+            .collect();
+        assert!(table.learn(read, table.cleared()));
+        let mut draft = Draft::new();
+        for name in &names {
+            draft.append_stream(name, Data::Bytes(b"a")).unwrap();
+        }
+        let got = assigned(&mut table, &draft, &mut 1);
+        assert_eq!(got.len(), names.len());
+        let cleared = table.cleared();
+        table.accept();
+        assert_ne!(table.cleared(), cleared);
+        assert!(
+            matches!(table.resolve(&draft, &mut 1), Ok(Resolved::Missing(missing)) if missing.len() == names.len())
+        );
+    }
+
+    #[test]
     fn what_was_read_before_entries_were_forgotten_is_refused() {
         let mut table = StreamTable::default();
         let cleared = table.cleared();

@@ -603,7 +603,7 @@ struct Hint {
 }
 
 impl Writer {
-    const HINTS: usize = 16;
+    const HINTS: usize = 64;
 
     fn new() -> Writer {
         Writer {
@@ -631,11 +631,15 @@ impl Writer {
         (1 + bits.trailing_zeros() as usize / 2).min(LEVELS)
     }
 
-    /// Interleaved runs of ascending keys differ in their space, the first byte, or in length (a stream's records and
-    /// its bounds), so each mostly has a hint of its own. A hint shared by two is only slower.
+    /// Interleaved runs of ascending keys differ in their space, the first byte, in length (a stream's records and its
+    /// bounds), or in what comes before a number at their end (memories with the same tags), so each mostly has a hint
+    /// of its own. A hint shared by two is only slower.
     fn hint(&mut self, key: &[u8]) -> &mut Hint {
-        let kind = usize::from(key.first().copied().unwrap_or(0)) * 3 + key.len() * 5;
-        let slot = (kind ^ kind >> 4) % Writer::HINTS;
+        let byte = |at: usize| key.get(at).map_or(0, |byte| u64::from(*byte));
+        let before_number = key.len().saturating_sub(9);
+        let kind = byte(0) | byte(3) << 8 | byte(before_number) << 16 | to_u64(key.len()) << 24;
+        // The upper bits of the product: the kinds that every store has get different ones.
+        let slot = (kind.wrapping_mul(0xa076_1d64_78bd_642f) >> 58) as usize % Writer::HINTS;
         let [first, rest @ ..] = &mut self.hints;
         match slot.checked_sub(1) {
             Some(slot) => rest.get_mut(slot).unwrap_or(first),

@@ -233,3 +233,24 @@ impl Store {
         self.commit_one(|batch| batch.free_block(block), |_| Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_comes_back_empty_with_its_memory_unless_it_grew_large() {
+        let spares = Spares::default();
+        let mut batch = spares.take();
+        batch.set_kv(b"key", &[7; 100]).unwrap();
+        let held = batch.draft.held_bytes();
+        spares.give_back(batch);
+        let mut batch = spares.take();
+        assert_eq!((batch.count(), batch.draft.held_bytes()), (0, held));
+        batch.append_block(&[7; 30_000]).unwrap();
+        batch.append_block(&[7; 30_000]).unwrap();
+        batch.append_block(&[7; 30_000]).unwrap();
+        spares.give_back(batch);
+        assert_eq!(spares.take().draft.held_bytes(), 0);
+    }
+}
