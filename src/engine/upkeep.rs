@@ -2,7 +2,7 @@
 //! All in small steps, run by the background thread, by the host through `maintain`, or by a commit that can't
 //! wait for either.
 
-use std::sync::{atomic::Ordering, MutexGuard};
+use std::sync::atomic::Ordering;
 
 use super::{
     checkpoint::Checkpoint,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    vfs::{is_made, Defect},
+    vfs::{is_made, sync::MutexGuard, Defect},
 };
 
 /// A step writes or syncs about this much.
