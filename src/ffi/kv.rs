@@ -255,8 +255,9 @@ pub unsafe extern "C" fn sarsen_kv_iter_next(
             if !this.iter.next()? {
                 return Err(Error::End);
             }
-            key.set(sarsen_bytes::of(this.iter.key()));
-            value.set(sarsen_bytes::of(this.iter.value()));
+            let pair = this.iter.pair();
+            key.set(sarsen_bytes::of(pair.0));
+            value.set(sarsen_bytes::of(pair.1));
             Ok(())
         })
     }

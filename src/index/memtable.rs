@@ -165,6 +165,7 @@ impl Memtable {
         MemtableCursor {
             memtable: Arc::clone(self),
             at: NIL,
+            repeats_key: false,
         }
     }
 
@@ -422,6 +423,8 @@ impl fmt::Debug for Memtable {
 pub(crate) struct MemtableCursor {
     memtable: Arc<Memtable>,
     at: u32,
+    /// `next` came from another version of the same key.
+    repeats_key: bool,
 }
 
 impl MemtableCursor {
@@ -453,9 +456,20 @@ impl MemtableCursor {
     }
 
     pub(crate) fn next(&mut self) {
-        if let Some(node) = self.memtable.linked(self.at) {
-            self.at = node.link(0);
-        }
+        let memtable = &self.memtable;
+        let Some(node) = memtable.linked(self.at) else {
+            return;
+        };
+        self.at = node.link(0);
+        self.repeats_key = memtable.linked(self.at).is_some_and(|next| {
+            let key = |node| memtable.record(node).map(|record| record.key);
+            node.prefix() == next.prefix() && key(node) == key(next)
+        });
+    }
+
+    /// Whether the last `next` only went to an older version of the key that it came from.
+    pub(crate) fn repeats_key(&self) -> bool {
+        self.repeats_key
     }
 
     /// O(log n): there are no links back.
@@ -467,6 +481,10 @@ impl MemtableCursor {
             };
             (self.at, _) = self.memtable.find(&here);
         }
+    }
+
+    pub(crate) fn is_off(&self) -> bool {
+        self.at == NIL
     }
 
     /// None: off either end.

@@ -1,7 +1,8 @@
 //! Every version in several memtables and runs as one sequence, both ways. Where the same (key, seq) is in two
 //! sources, the newer source's comes first.
 //!
-//! The number of sources is small (two memtables and a logarithmic number of runs), so each step compares them all.
+//! Going forward, a step compares the source that it moved with the one that comes next only; all of them are compared
+//! when that one's turn has come. Their number is small: two memtables and a logarithmic number of runs.
 
 use std::{cmp::Ordering, sync::Arc};
 
@@ -23,6 +24,15 @@ impl Source {
         }
     }
 
+    /// Off either end.
+    #[inline]
+    fn is_off(&self) -> bool {
+        match self {
+            Source::Memtable(cursor) => cursor.is_off(),
+            Source::Run(cursor) => cursor.is_off(),
+        }
+    }
+
     fn region(&self) -> Option<&Arc<Region>> {
         match self {
             Source::Memtable(cursor) => cursor.region(),
@@ -30,6 +40,7 @@ impl Source {
         }
     }
 
+    #[inline]
     fn next(&mut self) -> Result<()> {
         match self {
             Source::Memtable(cursor) => {
@@ -37,6 +48,15 @@ impl Source {
                 Ok(())
             }
             Source::Run(cursor) => cursor.next(),
+        }
+    }
+
+    /// Whether the last `next` only went to an older version of the key that it came from.
+    #[inline]
+    fn repeats_key(&self) -> bool {
+        match self {
+            Source::Memtable(cursor) => cursor.repeats_key(),
+            Source::Run(cursor) => cursor.repeats_key(),
         }
     }
 
@@ -105,7 +125,11 @@ pub(crate) struct Merged {
     /// Newest first.
     sources: Vec<Source>,
     current: Option<usize>,
+    /// Going forward, the source that comes first among the others.
+    second: Option<usize>,
     direction: Direction,
+    /// Scratch for keys that several sources have.
+    key: Vec<u8>,
 }
 
 /// The index's order: key ascending, then seq descending.
@@ -123,7 +147,9 @@ impl Merged {
         Merged {
             sources: memtables.chain(runs).collect(),
             current: None,
+            second: None,
             direction: Direction::Forward,
+            key: Vec::new(),
         }
     }
 
@@ -162,19 +188,88 @@ impl Merged {
     }
 
     /// One version on. Off the end it stays there until the next seek.
+    #[inline]
     pub(crate) fn next(&mut self) -> Result<()> {
         let Some(current) = self.current else {
             return Ok(());
         };
         if self.direction == Direction::Backward {
             self.turn(current, Direction::Forward)?;
+            self.settle(Direction::Forward);
         }
         self.current = None;
         if let Some(source) = self.sources.get_mut(current) {
             source.next()?;
         }
-        self.settle(Direction::Forward);
+        self.go_on_with(current);
         Ok(())
+    }
+
+    /// On to the first version of the next key. Off the end it stays there until the next seek.
+    #[inline]
+    pub(crate) fn next_key(&mut self) -> Result<()> {
+        let Some(current) = self.current else {
+            return Ok(());
+        };
+        if self.direction == Direction::Backward || self.second_has_same_key() {
+            return self.next_key_of_several();
+        }
+        // Whoever comes second has a later key, so what is left of this one is here.
+        self.current = None;
+        if let Some(source) = self.sources.get_mut(current) {
+            source.next()?;
+            while source.repeats_key() {
+                source.next()?;
+            }
+        }
+        self.go_on_with(current);
+        Ok(())
+    }
+
+    #[inline]
+    fn second_has_same_key(&self) -> bool {
+        let Some(second) = self.second.and_then(|second| self.sources.get(second)?.entry()) else {
+            return false;
+        };
+        self.entry().is_some_and(|entry| entry.key == second.key)
+    }
+
+    #[cold]
+    fn next_key_of_several(&mut self) -> Result<()> {
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        if let Some(entry) = self.entry() {
+            key.extend_from_slice(entry.key);
+        }
+        self.next()?;
+        while self.entry().is_some_and(|entry| entry.key == key.as_slice()) {
+            self.next()?;
+        }
+        self.key = key;
+        Ok(())
+    }
+
+    /// Forward, after source `moved` was moved: it still comes first, or the turn goes to another one.
+    #[inline]
+    fn go_on_with(&mut self, moved: usize) {
+        let Some(source) = self.sources.get(moved) else {
+            return;
+        };
+        let second = self
+            .second
+            .and_then(|second| Some((second, self.sources.get(second)?.entry()?)));
+        let stays = match second {
+            None if source.is_off() => return,
+            None => true,
+            Some((number, second)) => source
+                .entry()
+                .is_some_and(|entry| order(&entry, &second).then(moved.cmp(&number)) == Ordering::Less),
+        };
+        if stays {
+            self.current = Some(moved);
+        } else {
+            self.settle(Direction::Forward);
+        }
     }
 
     /// One version back. Off the start it stays there until the next seek.
@@ -207,18 +302,24 @@ impl Merged {
     fn settle(&mut self, direction: Direction) {
         self.direction = direction;
         let mut best: Option<(usize, Entry<'_>)> = None;
+        let mut second: Option<(usize, Entry<'_>)> = None;
         for (number, source) in self.sources.iter().enumerate() {
             let Some(entry) = source.entry() else { continue };
-            let better = best.as_ref().is_none_or(|(_, chosen)| match direction {
-                Direction::Forward => order(&entry, chosen) == Ordering::Less,
-                // Among equals the oldest source comes last.
-                Direction::Backward => order(&entry, chosen) != Ordering::Less,
-            });
-            if better {
-                best = Some((number, entry));
+            let better = |than: &Option<(usize, Entry<'_>)>| {
+                than.as_ref().is_none_or(|(_, chosen)| match direction {
+                    Direction::Forward => order(&entry, chosen) == Ordering::Less,
+                    // Among equals the oldest source comes last.
+                    Direction::Backward => order(&entry, chosen) != Ordering::Less,
+                })
+            };
+            if better(&best) {
+                second = best.replace((number, entry));
+            } else if better(&second) {
+                second = Some((number, entry));
             }
         }
         self.current = best.map(|(number, _)| number);
+        self.second = second.map(|(number, _)| number);
     }
 
     /// Brings every other source to the other side of the current entry.

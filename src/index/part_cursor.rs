@@ -20,6 +20,8 @@ pub(crate) struct PartCursor {
     header: PageHeader,
     slot: u16,
     key: Vec<u8>,
+    /// `next` came from another version of the same key.
+    repeats_key: bool,
     seq: u64,
     kind: u8,
     /// In the part's region.
@@ -42,6 +44,7 @@ impl PartCursor {
             },
             slot: 0,
             key: Vec::new(),
+            repeats_key: false,
             seq: 0,
             kind: 0,
             value_offset: 0,
@@ -90,7 +93,16 @@ impl PartCursor {
             return self.step(slot);
         }
         let unit = self.unit;
-        self.enter(|map| Ok(map.next_page(&map.page(unit)?)?.map(|page| (page, 0))))
+        let key = std::mem::take(&mut self.key);
+        self.enter(|map| Ok(map.next_page(&map.page(unit)?)?.map(|page| (page, 0))))?;
+        self.repeats_key = self.valid && self.key == key;
+        Ok(())
+    }
+
+    /// Whether the last `next` only went to an older version of the key that it came from.
+    #[inline]
+    pub(crate) fn repeats_key(&self) -> bool {
+        self.valid && self.repeats_key
     }
 
     /// One version back. Off the start it stays there until the next seek.
@@ -104,6 +116,12 @@ impl PartCursor {
         }
         let unit = self.unit;
         self.enter(|map| last_of(map.previous_page(&map.page(unit)?)?))
+    }
+
+    /// Off either end.
+    #[inline]
+    pub(crate) fn is_off(&self) -> bool {
+        !self.valid
     }
 
     #[inline]
@@ -160,8 +178,12 @@ impl PartCursor {
         let entry = page
             .and_then(|page| self.header.entry(page, slot))
             .ok_or_else(|| map.malformed(self.unit))?;
-        self.key.truncate(usize::from(self.header.prefix_len));
-        self.key.extend_from_slice(entry.suffix);
+        let prefix_len = usize::from(self.header.prefix_len);
+        self.repeats_key = self.key.get(prefix_len..) == Some(entry.suffix);
+        if !self.repeats_key {
+            self.key.truncate(prefix_len);
+            self.key.extend_from_slice(entry.suffix);
+        }
         self.slot = slot;
         self.seq = entry.seq;
         self.kind = entry.kind;

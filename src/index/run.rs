@@ -198,6 +198,17 @@ impl RunCursor {
         Ok(())
     }
 
+    /// Whether the last `next` only went to an older version of the key that it came from.
+    #[inline]
+    pub(crate) fn repeats_key(&self) -> bool {
+        self.cursor.as_ref().is_some_and(PartCursor::repeats_key)
+    }
+
+    #[inline]
+    pub(crate) fn is_off(&self) -> bool {
+        self.cursor.as_ref().is_none_or(PartCursor::is_off)
+    }
+
     #[inline]
     pub(crate) fn entry(&self) -> Option<Entry<'_>> {
         self.cursor.as_ref()?.entry()

@@ -19,7 +19,7 @@ pub(crate) struct Scan {
     seq: u64,
     reverse: bool,
     state: State,
-    /// Forward: the key whose versions are passed over. Backward: the key that was found.
+    /// Backward: the key that was found.
     key: Vec<u8>,
     held: Option<Held>,
     /// What ended the scan before its end: said again each time, or what lies behind would seem not to be there.
@@ -126,7 +126,7 @@ impl Scan {
                 self.merged.seek(&self.lower, u64::MAX)?;
                 self.state = State::Going;
             }
-            State::Going => self.pass_key()?,
+            State::Going => self.merged.next_key()?,
         }
         loop {
             let Some(entry) = self.merged.entry() else {
@@ -138,27 +138,9 @@ impl Scan {
             if entry.seq > self.seq {
                 self.merged.next()?;
             } else if entry.kind == TOMBSTONE {
-                self.pass_key()?;
+                self.merged.next_key()?;
             } else {
                 return Ok(true);
-            }
-        }
-    }
-
-    /// Over the further versions of the key that the source stands on.
-    fn pass_key(&mut self) -> Result<()> {
-        self.key.clear();
-        if let Some(entry) = self.merged.entry() {
-            self.key.extend_from_slice(entry.key);
-        }
-        loop {
-            self.merged.next()?;
-            if self
-                .merged
-                .entry()
-                .is_none_or(|entry| entry.key != self.key.as_slice())
-            {
-                return Ok(());
             }
         }
     }

@@ -179,27 +179,31 @@ impl KvIter {
         Ok(true)
     }
 
+    /// The current key and value; good until the next call.
+    #[inline]
+    pub fn pair(&self) -> (&[u8], &[u8]) {
+        let Some(entry) = self.scan.entry() else {
+            return (&[], &[]);
+        };
+        let value = self.block.as_ref().map_or(entry.value, View::bytes);
+        (entry.key.get(1..).unwrap_or_default(), value)
+    }
+
     /// Of the current pair; good until the next call.
     pub fn key(&self) -> &[u8] {
-        self.scan
-            .entry()
-            .and_then(|entry| entry.key.get(1..))
-            .unwrap_or_default()
+        self.pair().0
     }
 
     /// Of the current pair; good until the next call.
     pub fn value(&self) -> &[u8] {
-        match &self.block {
-            Some(view) => view.bytes(),
-            None => self.scan.entry().map(|entry| entry.value).unwrap_or_default(),
-        }
+        self.pair().1
     }
 
     /// Writes as many whole pairs as fit: u32 key length, u32 value length, key, value.
     pub fn fill(&mut self, buffer: &mut [u8]) -> Result<Filled> {
         let mut filler = Filler::new(buffer);
         while self.look_ahead()? {
-            let (key, value) = (self.key(), self.value());
+            let (key, value) = self.pair();
             let lengths = [length_u32(key)?.to_le_bytes(), length_u32(value)?.to_le_bytes()];
             if !filler.put(&[lengths.as_flattened(), key, value]) {
                 break;
