@@ -11,7 +11,7 @@ use crate::{
     blocks::{BlockSlice, ChunkSet, Pending},
     error::{Error, Result},
     format::block::BlockAddress,
-    index::{Hit, Memtable, Merged, Run, Scan},
+    index::{Hit, Memtable, Merged, PrefetchStep, Run, Scan},
     vfs::File,
 };
 
@@ -78,6 +78,16 @@ impl State {
             }
         }
         Ok(None)
+    }
+
+    /// Has what reads of these keys will wait for fetched into the cache, for all of them at once: the processor waits
+    /// for many lines in the time it waits for one.
+    pub(crate) fn prefetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]> + Clone) {
+        for step in [PrefetchStep::Bucket, PrefetchStep::Entry] {
+            for key in keys.clone() {
+                self.runs.iter().for_each(|run| run.prefetch(key, step));
+            }
+        }
     }
 
     pub(crate) fn merged(&self) -> Merged {

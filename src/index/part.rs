@@ -33,6 +33,13 @@ pub(crate) fn parse_part_file_name(name: &str) -> Option<u64> {
     (part_file_name(number) == name).then_some(number)
 }
 
+/// What a point read waits for, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PrefetchStep {
+    Bucket,
+    Entry,
+}
+
 #[derive(Debug)]
 pub(crate) struct Part {
     map: OnceLock<PartMap>,
@@ -82,13 +89,38 @@ impl Part {
         &self.meta
     }
 
+    /// Where the search for a key starts: its home bucket and fingerprint.
+    #[inline]
+    fn home(map: &PartMap, key: &[u8]) -> (u64, u16) {
+        let [f0, f1, _, _, h0, h1, h2, h3] = hash_key(key).to_le_bytes();
+        let home = home_bucket(u32::from_le_bytes([h0, h1, h2, h3]), map.footer().home_buckets);
+        (home, u16::from_le_bytes([f0, f1]))
+    }
+
+    /// Brings what a `get` of `key` will read closer, as far as can be told without waiting for memory: in the first
+    /// step its bucket, in the second, once that is there, its entry. Nothing if the file isn't mapped yet.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: &[u8], step: PrefetchStep) {
+        let Some(map) = self.map.get() else { return };
+        let (home, fingerprint) = Part::home(map, key);
+        match step {
+            PrefetchStep::Bucket => map.prefetch_bucket(home),
+            PrefetchStep::Entry => {
+                let slots = map.bucket(home).unwrap_or_default().as_chunks::<8>().0;
+                let slots = slots
+                    .iter()
+                    .map(|slot| HashSlot::decode(u64::from_le_bytes(*slot)));
+                if let Some(slot) = slots.into_iter().find(|slot| slot.fingerprint == fingerprint) {
+                    map.prefetch_entry(slot.unit, entry_place(slot.offset));
+                }
+            }
+        }
+    }
+
     /// The newest version of `key` at or below `seq`; tombstones too.
     pub(crate) fn get(&self, key: &[u8], seq: u64) -> Result<Option<Hit<'_>>> {
         let map = self.map()?;
-        let hash = hash_key(key);
-        let [f0, f1, _, _, h0, h1, h2, h3] = hash.to_le_bytes();
-        let fingerprint = u16::from_le_bytes([f0, f1]);
-        let home = home_bucket(u32::from_le_bytes([h0, h1, h2, h3]), map.footer().home_buckets);
+        let (home, fingerprint) = Part::home(map, key);
         'buckets: for bucket in home..home + to_u64(PROBE_BUCKETS) {
             let bucket = match map.bucket(bucket) {
                 Err(_) if self.salvage => break,

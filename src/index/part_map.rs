@@ -134,23 +134,45 @@ impl PartMap {
         })
     }
 
+    /// The hash page that a bucket is in, and its place in the file.
+    #[inline]
+    fn bucket_place(&self, bucket: u64) -> Option<(u32, u64)> {
+        let per_page = to_u64(BUCKETS_PER_PAGE);
+        let page = u32::try_from(bucket / per_page).ok()?;
+        let unit = self.footer.page_units.checked_add(page)?;
+        let offset = unit_offset(unit) + (bucket % per_page + 1) * to_u64(BUCKET_BYTES);
+        Some((unit, offset))
+    }
+
     /// The 64 bytes of a bucket of the hash index.
     #[inline]
     pub(crate) fn bucket(&self, bucket: u64) -> Result<&[u8]> {
-        let per_page = to_u64(BUCKETS_PER_PAGE);
-        let page = bucket / per_page;
-        let unit = u32::try_from(page)
-            .ok()
-            .and_then(|page| self.footer.page_units.checked_add(page));
-        let unit =
-            unit.ok_or_else(|| self.corrupt(self.footer.page_units, "a bucket beyond the hash index"))?;
+        let beyond = |unit| self.corrupt(unit, "a bucket beyond the hash index");
+        let (unit, offset) = self
+            .bucket_place(bucket)
+            .ok_or_else(|| beyond(self.footer.page_units))?;
         if !self.is_checked(unit) {
             self.check_hash_page(unit)?;
         }
-        let offset = unit_offset(unit) + (bucket % per_page + 1) * to_u64(BUCKET_BYTES);
         self.region
             .bytes(offset, to_u64(BUCKET_BYTES))
-            .ok_or_else(|| self.corrupt(unit, "a bucket beyond the hash index"))
+            .ok_or_else(|| beyond(unit))
+    }
+
+    /// Has the bucket fetched into the cache.
+    #[inline]
+    pub(crate) fn prefetch_bucket(&self, bucket: u64) {
+        if let Some((_, offset)) = self.bucket_place(bucket) {
+            self.region.prefetch(offset);
+        }
+    }
+
+    /// Has the head of a page and an entry in it fetched into the cache.
+    #[inline]
+    pub(crate) fn prefetch_entry(&self, unit: u32, offset_in_page: usize) {
+        let page = unit_offset(unit);
+        self.region.prefetch(page);
+        self.region.prefetch(page.saturating_add(to_u64(offset_in_page)));
     }
 
     #[cold]

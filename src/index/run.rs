@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{part_cursor::PartCursor, Entry, Hit, Part};
+use super::{part::PrefetchStep, part_cursor::PartCursor, Entry, Hit, Part};
 use crate::{error::Result, format::manifest::RunMeta, vfs::Region};
 
 /// Immutable; a change makes another one. Any thread.
@@ -68,13 +68,28 @@ impl Run {
 
     /// The newest version of `key` at or below `seq`; tombstones too.
     pub(crate) fn get(&self, key: &[u8], seq: u64) -> Result<Option<Hit<'_>>> {
+        match self.part_of(key) {
+            Some(part) => part.get(key, seq),
+            None => Ok(None),
+        }
+    }
+
+    /// Has what `get` will read fetched into the cache.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: &[u8], step: PrefetchStep) {
+        if let Some(part) = self.part_of(key) {
+            part.prefetch(key, step);
+        }
+    }
+
+    /// The only part that the key can be in.
+    #[inline]
+    fn part_of(&self, key: &[u8]) -> Option<&Arc<Part>> {
         if self.is_taken_over(key) {
-            return Ok(None);
+            return None;
         }
-        match self.parts.get(self.first_part_reaching(key)) {
-            Some(part) if part.meta().min_key.as_slice() <= key => part.get(key, seq),
-            _ => Ok(None),
-        }
+        let part = self.parts.get(self.first_part_reaching(key))?;
+        (part.meta().min_key.as_slice() <= key).then_some(part)
     }
 
     fn is_taken_over(&self, key: &[u8]) -> bool {

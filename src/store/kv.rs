@@ -13,6 +13,10 @@ use crate::{
     index::{Hit, Scan},
 };
 
+/// Keys of a `kv_get_many` whose cache lines are fetched together: as many as the processor's buffers for misses are
+/// kept busy by, and few enough that they are still in the cache when their turn comes.
+const KEYS_AT_ONCE: usize = 32;
+
 /// What a `fill` did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filled {
@@ -64,7 +68,7 @@ impl Store {
         }
     }
 
-    /// Calls `each` with the number of a key and what it has, all from one snapshot.
+    /// Calls `each` with the number of a key and what it has, all from one snapshot. A key that is too long fails all.
     pub fn kv_get_many(
         &self,
         snapshot: Option<&Snapshot>,
@@ -72,18 +76,25 @@ impl Store {
         each: &mut dyn FnMut(usize, Result<View>),
     ) -> Result<()> {
         self.check_open()?;
+        keys.iter().try_for_each(|key| check_key(key))?;
         let view = view_of(&self.engine, snapshot);
-        for (number, key) in keys.iter().enumerate() {
-            let found = check_key(key)
-                .and_then(|()| view.get(Key::new(SPACE_KV, key).bytes()))
-                .and_then(|hit| {
+        let mut number = 0;
+        let mut group: Vec<Key> = Vec::with_capacity(keys.len().min(KEYS_AT_ONCE));
+        for keys in keys.chunks(KEYS_AT_ONCE) {
+            group.clear();
+            group.extend(keys.iter().map(|key| Key::new(SPACE_KV, key)));
+            view.state.prefetch(group.iter().map(Key::bytes));
+            for key in &group {
+                let found = view.get(key.bytes()).and_then(|hit| {
                     let hit = hit.ok_or(Error::NotFound)?;
                     match record::block_of(hit.kind, hit.value) {
                         None => View::of_hit(&self.engine, &hit),
                         Some(block) => Ok(View::of_block(&self.engine, &view.block(&block)?)),
                     }
                 });
-            each(number, found);
+                each(number, found);
+                number += 1;
+            }
         }
         Ok(())
     }
