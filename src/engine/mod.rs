@@ -257,6 +257,7 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// The state as it is now, held without counting. A seq to look at it with is to be read afterwards.
+    #[inline]
     pub(crate) fn state(&self) -> arc_swap::Guard<Arc<State>> {
         step();
         self.state.load()
@@ -272,6 +273,7 @@ impl Engine {
     }
 
     /// The newest commit to look at a state with that was loaded before.
+    #[inline]
     pub(crate) fn newest_in(&self, state: &State) -> u64 {
         state
             .stands_at
@@ -308,6 +310,7 @@ impl Engine {
         self.fork.forked()
     }
 
+    #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
@@ -361,6 +364,7 @@ impl Engine {
     }
 
     /// Counts a view that is handed out; its release is counted by the region.
+    #[inline]
     pub(crate) fn view_handed_out(&self, region: &Region) {
         region.view_handed_out(&self.counters.pinned_views);
     }

@@ -11,7 +11,7 @@ use crate::{
     blocks::{BlockSlice, ChunkSet, Pending},
     error::{Error, Result},
     format::block::BlockAddress,
-    index::{Hit, Memtable, Merged, PrefetchStep, Run, Scan},
+    index::{hash_key, Hit, Memtable, Merged, PrefetchStep, Probe, Run, Scan},
     vfs::File,
 };
 
@@ -67,6 +67,80 @@ pub(crate) struct State {
 impl State {
     /// Newest version of `key` at or below `seq`, tombstones too.
     pub(crate) fn get(&self, key: &[u8], seq: u64) -> Result<Option<Hit<'_>>> {
+        match self.probe(key, seq) {
+            Probe::Found(hit) => Ok(Some(hit)),
+            Probe::Absent => Ok(None),
+            Probe::Unsure => self.get_slowly(key, seq),
+        }
+    }
+
+    /// What `get` says, unless that takes more than a look.
+    #[inline(always)]
+    pub(crate) fn probe(&self, key: &[u8], seq: u64) -> Probe<'_> {
+        if let Some(hit) = self.get_from_memory(key, seq) {
+            return Probe::Found(hit);
+        }
+        let hash = hash_key(key);
+        for run in &self.runs {
+            match run.probe(key, hash, seq) {
+                Probe::Absent => {}
+                sure_or_not => return sure_or_not,
+            }
+        }
+        Probe::Absent
+    }
+
+    #[inline(always)]
+    fn get_from_memory(&self, key: &[u8], seq: u64) -> Option<Hit<'_>> {
+        self.generations
+            .iter()
+            .find_map(|generation| generation.memtable.get(key, seq))
+    }
+
+    /// Probes many keys, and has what these look-ups wait for fetched into the cache for all of them at once: the
+    /// processor waits for many lines in the time it waits for one.
+    pub(crate) fn probe_group<'s, 'k>(
+        &'s self,
+        count: usize,
+        key: impl Fn(usize) -> &'k [u8],
+        seq: u64,
+        mut each: impl FnMut(&'k [u8], Probe<'s>),
+    ) {
+        let mut places = Vec::with_capacity(count.saturating_mul(self.runs.len()));
+        for key in (0..count).map(&key) {
+            let hash = hash_key(key);
+            for run in &self.runs {
+                let part = run.part_of(key);
+                if let Some(part) = part {
+                    part.prefetch(hash, PrefetchStep::Bucket);
+                }
+                places.push((hash, part));
+            }
+        }
+        for (hash, part) in &places {
+            if let Some(part) = part {
+                part.prefetch(*hash, PrefetchStep::Entry);
+            }
+        }
+        let mut places = places.as_slice();
+        for key in (0..count).map(&key) {
+            let (of_key, rest) = places.split_at_checked(self.runs.len()).unwrap_or_default();
+            places = rest;
+            let found = self.get_from_memory(key, seq).map(Probe::Found);
+            let found = found.or_else(|| {
+                let mut parts = of_key.iter().filter_map(|(hash, part)| Some((*hash, (*part)?)));
+                parts.find_map(|(hash, part)| match part.probe(key, hash, seq) {
+                    Probe::Absent => None,
+                    sure_or_not => Some(sure_or_not),
+                })
+            });
+            each(key, found.unwrap_or(Probe::Absent));
+        }
+    }
+
+    /// What takes opening files, checking pages, or looking further than into the first bucket.
+    #[cold]
+    fn get_slowly(&self, key: &[u8], seq: u64) -> Result<Option<Hit<'_>>> {
         for generation in &self.generations {
             if let Some(hit) = generation.memtable.get(key, seq) {
                 return Ok(Some(hit));
@@ -78,16 +152,6 @@ impl State {
             }
         }
         Ok(None)
-    }
-
-    /// Has what reads of these keys will wait for fetched into the cache, for all of them at once: the processor waits
-    /// for many lines in the time it waits for one.
-    pub(crate) fn prefetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]> + Clone) {
-        for step in [PrefetchStep::Bucket, PrefetchStep::Entry] {
-            for key in keys.clone() {
-                self.runs.iter().for_each(|run| run.prefetch(key, step));
-            }
-        }
     }
 
     pub(crate) fn merged(&self) -> Merged {

@@ -28,6 +28,7 @@ pub(super) struct Calls {
 
 impl Calls {
     /// Lets a call in; `None` once the store is being closed.
+    #[inline(always)]
     pub(super) fn enter(&self) -> Option<Inside<'_>> {
         let shard = self.shard();
         if shard.0.fetch_add(1, Ordering::Acquire) & CLOSING != 0 {
@@ -38,6 +39,7 @@ impl Calls {
         Some(Inside { calls: self, shard })
     }
 
+    #[inline(always)]
     fn shard(&self) -> &Shard {
         // Threads have stacks of their own: the address of a local tells them apart well enough.
         let local = 0u8;
@@ -63,6 +65,14 @@ impl Calls {
         }
     }
 
+    #[cold]
+    fn tell_who_waits(&self) {
+        let mut left = self.lock();
+        *left = left.saturating_add(1);
+        // Under the lock: without it the one that waits might be gone before it is told.
+        self.changed.notify_all();
+    }
+
     fn lock(&self) -> MutexGuard<'_, usize> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,12 +85,10 @@ pub(super) struct Inside<'a> {
 }
 
 impl Drop for Inside<'_> {
+    #[inline(always)]
     fn drop(&mut self) {
         if self.shard.0.fetch_sub(1, Ordering::Release) & CLOSING != 0 {
-            let mut left = self.calls.lock();
-            *left = left.saturating_add(1);
-            // Under the lock: without it the one that waits might be gone before it is told.
-            self.calls.changed.notify_all();
+            self.calls.tell_who_waits();
         }
     }
 }

@@ -2,6 +2,7 @@
 //! over fork() are refused, and `sarsen_store_close` can wait for the calls that are under way.
 
 use std::{
+    any::Any,
     panic::{catch_unwind, AssertUnwindSafe},
     sync::Arc,
 };
@@ -11,7 +12,7 @@ use super::{
     error::{new_error, sarsen_error},
     handle::new_handle,
     handle::Object,
-    status::{sarsen_status, status_of, SARSEN_OK},
+    status::{sarsen_status, status_of, SARSEN_NOT_FOUND, SARSEN_OK},
 };
 use crate::{
     error::{Error, Result},
@@ -33,17 +34,24 @@ impl Shared {
     }
 
     /// The store, for the length of one call.
+    #[inline(always)]
     pub(super) fn enter(&self) -> Result<Call<'_>> {
         if self.store.forked() {
             return Err(Error::Forked);
         }
-        let inside = self.calls.enter();
-        let inside = inside.ok_or_else(|| Error::invalid("the store was closed; free this handle"))?;
-        Ok(Call {
-            store: &self.store,
-            _inside: inside,
-        })
+        match self.calls.enter() {
+            Some(inside) => Ok(Call {
+                store: &self.store,
+                _inside: inside,
+            }),
+            None => Err(closed()),
+        }
     }
+}
+
+#[cold]
+fn closed() -> Error {
+    Error::invalid("the store was closed; free this handle")
 }
 
 /// One call under way.
@@ -61,6 +69,7 @@ impl std::ops::Deref for Call<'_> {
 }
 
 impl Drop for Call<'_> {
+    #[inline(always)]
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.store.poison_after_panic();
@@ -72,6 +81,7 @@ impl Drop for Call<'_> {
 ///
 /// # Safety
 /// `error` is NULL or points to writable memory for one pointer.
+#[inline(always)]
 pub(super) unsafe fn guard(
     error: *mut *mut sarsen_error,
     body: impl FnOnce() -> Result<()>,
@@ -80,19 +90,26 @@ pub(super) unsafe fn guard(
         // SAFETY: not NULL, so writable by the caller's promise.
         unsafe { error.write(std::ptr::null_mut()) };
     }
-    let outcome = catch(body);
-    match outcome {
-        Ok(()) => SARSEN_OK,
-        Err(failure) => {
-            let status = status_of(&failure);
-            let expected = matches!(failure, Error::NotFound | Error::End | Error::Timeout);
-            if !error.is_null() && !expected {
-                // SAFETY: as above.
-                unsafe { error.write(new_error(&failure)) };
-            }
-            status
-        }
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => SARSEN_OK,
+        Ok(Err(Error::NotFound)) => SARSEN_NOT_FOUND,
+        // SAFETY: as above.
+        Ok(Err(failure)) => unsafe { tell(error, failure) },
+        // SAFETY: as above.
+        Err(panic) => unsafe { tell(error, caught(panic.as_ref())) },
     }
+}
+
+/// # Safety
+/// As `guard`.
+#[cold]
+unsafe fn tell(error: *mut *mut sarsen_error, failure: Error) -> sarsen_status {
+    let expected = matches!(failure, Error::NotFound | Error::End | Error::Timeout);
+    if !error.is_null() && !expected {
+        // SAFETY: not NULL, so writable by the caller's promise.
+        unsafe { error.write(new_error(&failure)) };
+    }
+    status_of(&failure)
 }
 
 /// Runs the body of an entry that reports a status and has no place for an error object.
@@ -109,14 +126,22 @@ pub(super) fn guard_value<T>(otherwise: T, body: impl FnOnce() -> Result<T>) -> 
 }
 
 fn catch(body: impl FnOnce() -> Result<()>) -> Result<()> {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "unknown".to_owned());
-        Err(Error::internal(format!("a panic was caught: {text}")))
-    })
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(caught(panic.as_ref())))
+}
+
+#[cold]
+fn caught(panic: &(dyn Any + Send)) -> Error {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "unknown".to_owned());
+    Error::internal(format!("a panic was caught: {text}"))
+}
+
+#[cold]
+fn no_place(name: &str) -> Error {
+    Error::invalid(format!("{name} is NULL; it must point to where the answer goes"))
 }
 
 /// An out-parameter that has to be there. Pointers are set to NULL before anything can fail.
@@ -125,11 +150,10 @@ pub(super) struct Out<T>(*mut T);
 impl<T> Out<T> {
     /// # Safety
     /// `pointer` is NULL or points to writable memory for one `T`.
+    #[inline(always)]
     pub(super) unsafe fn required(pointer: *mut T, name: &str, empty: T) -> Result<Out<T>> {
         if pointer.is_null() {
-            return Err(Error::invalid(format!(
-                "{name} is NULL; it must point to where the answer goes"
-            )));
+            return Err(no_place(name));
         }
         // SAFETY: not NULL, so writable by the caller's promise.
         unsafe { pointer.write(empty) };
@@ -138,6 +162,7 @@ impl<T> Out<T> {
 
     /// # Safety
     /// As `required`; NULL means that the answer isn't wanted.
+    #[inline(always)]
     pub(super) unsafe fn optional(pointer: *mut T, empty: T) -> Out<T> {
         if !pointer.is_null() {
             // SAFETY: not NULL, so writable by the caller's promise.
@@ -146,6 +171,7 @@ impl<T> Out<T> {
         Out(pointer)
     }
 
+    #[inline(always)]
     pub(super) fn set(&self, value: T) {
         if !self.0.is_null() {
             // SAFETY: checked when this was made; the host keeps the place for the length of the call.
@@ -173,20 +199,24 @@ const MOST_BYTES: usize = isize::MAX as usize;
 ///
 /// # Safety
 /// `data` is NULL or points to `len` readable bytes that nobody changes during the call.
+#[inline(always)]
 pub(super) unsafe fn bytes<'a>(data: *const std::ffi::c_void, len: usize, name: &str) -> Result<&'a [u8]> {
     if len == 0 {
         return Ok(&[]);
     }
-    if data.is_null() {
-        return Err(Error::invalid(format!("{name} is NULL with length {len}")));
-    }
-    if len > MOST_BYTES {
-        return Err(Error::too_large(format!(
-            "{name} has an impossible length of {len} bytes"
-        )));
+    if data.is_null() || len > MOST_BYTES {
+        return Err(no_bytes(data.is_null(), len, name));
     }
     // SAFETY: not NULL, readable for `len` bytes by the caller's promise, no longer than isize::MAX.
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
+}
+
+#[cold]
+fn no_bytes(is_null: bool, len: usize, name: &str) -> Error {
+    match is_null {
+        true => Error::invalid(format!("{name} is NULL with length {len}")),
+        false => Error::too_large(format!("{name} has an impossible length of {len} bytes")),
+    }
 }
 
 /// A buffer to write to. The bytes in it may be uninitialised, so it is cleared first.

@@ -25,31 +25,41 @@ pub(super) fn new_handle<O: Object>(value: O::Value) -> *mut O {
     Box::into_raw(Box::new(Handle::<O> { tag: O::TAG, value })).cast()
 }
 
+#[inline(always)]
 fn check<O: Object>(pointer: *const O) -> Result<*const Handle<O>> {
-    if pointer.is_null() {
-        return Err(Error::invalid(format!("the {} is NULL", O::NAME)));
-    }
     let handle: *const Handle<O> = pointer.cast();
-    if !handle.is_aligned() {
-        return Err(Error::invalid(format!("this is no {}", O::NAME)));
+    if pointer.is_null() || !handle.is_aligned() {
+        return Err(no_handle(pointer.is_null(), O::NAME));
     }
     // SAFETY: the caller promises a pointer that some function of this library handed out; every such object is a
     // Handle, which starts with its tag, whatever its kind.
     let tag = unsafe { handle.cast::<u64>().read() };
     if tag == O::TAG {
         Ok(handle)
-    } else if tag == FREED {
-        Err(Error::invalid(format!("the {} was freed already", O::NAME)))
     } else {
-        Err(Error::invalid(format!(
-            "this is no {} but another kind of handle",
-            O::NAME
-        )))
+        Err(other_handle(tag, O::NAME))
     }
+}
+
+#[cold]
+fn no_handle(is_null: bool, name: &str) -> Error {
+    Error::invalid(match is_null {
+        true => format!("the {name} is NULL"),
+        false => format!("this is no {name}"),
+    })
+}
+
+#[cold]
+fn other_handle(tag: u64, name: &str) -> Error {
+    Error::invalid(match tag {
+        FREED => format!("the {name} was freed already"),
+        _ => format!("this is no {name} but another kind of handle"),
+    })
 }
 
 /// # Safety
 /// The pointer is NULL or one this library handed out and that was not freed; nobody has it exclusively.
+#[inline(always)]
 pub(super) unsafe fn borrow<'a, O: Object>(pointer: *const O) -> Result<&'a O::Value> {
     let handle = check(pointer)?;
     // SAFETY: a live handle of this kind, by the tag and the caller's promise.
@@ -58,6 +68,7 @@ pub(super) unsafe fn borrow<'a, O: Object>(pointer: *const O) -> Result<&'a O::V
 
 /// # Safety
 /// As `borrow`, and no other thread uses the object during the call.
+#[inline(always)]
 pub(super) unsafe fn borrow_mut<'a, O: Object>(pointer: *mut O) -> Result<&'a mut O::Value> {
     let handle = check(pointer.cast_const())?;
     // SAFETY: a live handle of this kind, used by this thread alone, by the caller's promise.
@@ -66,6 +77,7 @@ pub(super) unsafe fn borrow_mut<'a, O: Object>(pointer: *mut O) -> Result<&'a mu
 
 /// # Safety
 /// As `borrow`, where NULL means an absent optional argument.
+#[inline(always)]
 pub(super) unsafe fn borrow_optional<'a, O: Object>(pointer: *const O) -> Result<Option<&'a O::Value>> {
     if pointer.is_null() {
         return Ok(None);

@@ -35,6 +35,7 @@ impl Object for sarsen_snapshot {
 ///
 /// # Safety
 /// `snapshot` is NULL or a live snapshot.
+#[inline(always)]
 pub(super) unsafe fn snapshot_of<'a>(
     snapshot: *const sarsen_snapshot,
     store: &Call<'_>,

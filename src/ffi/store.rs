@@ -32,6 +32,7 @@ impl Object for sarsen_store {
 
 /// # Safety
 /// `store` is NULL or a live store.
+#[inline(always)]
 pub(super) unsafe fn enter<'a>(store: *const sarsen_store) -> Result<Call<'a>> {
     // SAFETY: passed on to the caller.
     unsafe { borrow(store) }?.enter()

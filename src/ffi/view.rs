@@ -19,6 +19,7 @@ impl sarsen_bytes {
         len: 0,
     };
 
+    #[inline(always)]
     pub(super) fn of(bytes: &[u8]) -> sarsen_bytes {
         sarsen_bytes {
             data: bytes.as_ptr(),
@@ -46,8 +47,10 @@ impl sarsen_view {
     };
 
     /// The view's pin is one reference to the mapped region, so handing one out takes no memory.
+    #[inline(always)]
     pub(super) fn of(view: View) -> sarsen_view {
-        let (data, len) = (view.bytes().as_ptr(), view.bytes().len());
+        let bytes = view.bytes();
+        let (data, len) = (bytes.as_ptr(), bytes.len());
         let pin = view.into_region().map_or(std::ptr::null_mut(), |region| {
             Arc::into_raw(region).cast_mut().cast()
         });

@@ -126,7 +126,7 @@ fn built(build: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 }
 
 #[inline(always)]
-fn with_space<const N: usize>(out: &mut Vec<u8>, space: u8, parts: &[&[u8]; N]) {
+pub(crate) fn with_space<const N: usize>(out: &mut Vec<u8>, space: u8, parts: &[&[u8]; N]) {
     out.clear();
     out.reserve(1 + parts.iter().map(|part| part.len()).sum::<usize>());
     out.push(space);

@@ -28,7 +28,7 @@ use std::{
     },
 };
 
-use super::{Entry, Hit};
+use super::{page::key_prefix, Entry, Hit};
 use crate::{
     error::{Error, Result},
     format::{align4096, align8, bytes::to_u64, record::sort_number},
@@ -131,7 +131,17 @@ impl Memtable {
     }
 
     /// Newest version of `key` at or below `seq`; tombstones too.
+    #[inline(always)]
     pub(crate) fn get(&self, key: &[u8], seq: u64) -> Option<Hit<'_>> {
+        // What a reader's seq covers was counted before it was published.
+        if self.entries.load(Relaxed) == 0 {
+            return None;
+        }
+        self.get_by_search(key, seq)
+    }
+
+    #[inline(never)]
+    fn get_by_search(&self, key: &[u8], seq: u64) -> Option<Hit<'_>> {
         let target = Target::newest(key, seq);
         let (_, number) = self.find(&target);
         let node = self.linked(number)?;

@@ -36,6 +36,7 @@ mod scan;
 pub(crate) use builder::{BuildObserver, BuildRules, BuildStep, Builder};
 pub(crate) use memtable::{Memtable, MemtableCursor};
 pub(crate) use merged::Merged;
+pub(crate) use page::hash_key;
 pub(crate) use part::{parse_part_file_name, part_file_name, Part, PrefetchStep};
 pub(crate) use part_map::read_unknown_footer;
 pub(crate) use part_writer::PartWriter;
@@ -62,4 +63,13 @@ pub(crate) struct Hit<'a> {
     pub(crate) kind: u8,
     pub(crate) value: &'a [u8],
     pub(crate) region: &'a Arc<Region>,
+}
+
+/// What a look-up says that opens nothing, checks nothing and can't fail.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Probe<'a> {
+    Found(Hit<'a>),
+    Absent,
+    /// It takes more than that.
+    Unsure,
 }

@@ -384,12 +384,50 @@ pub(crate) fn common_prefix(left: &[u8], right: &[u8]) -> usize {
         .count()
 }
 
+/// Equality of short strings of any length, without a call.
+#[inline(always)]
+pub(crate) fn is_same(left: &[u8], right: &[u8]) -> bool {
+    if left.len() != right.len() {
+        return false;
+    }
+    let ends = |bytes: &[u8]| {
+        Some((
+            u64::from_le_bytes(*bytes.first_chunk()?),
+            u64::from_le_bytes(*bytes.last_chunk()?),
+        ))
+    };
+    let short_ends = |bytes: &[u8]| {
+        Some((
+            u32::from_le_bytes(*bytes.first_chunk()?),
+            u32::from_le_bytes(*bytes.last_chunk()?),
+        ))
+    };
+    match left.len() {
+        8..=16 => ends(left) == ends(right),
+        4..8 => short_ends(left) == short_ends(right),
+        0..4 => left.iter().zip(right).all(|(left, right)| left == right),
+        _ => left == right,
+    }
+}
+
+/// The first eight bytes, zeros behind a shorter key: where two prefixes differ, the keys sort as they do.
+#[inline]
+pub(crate) fn key_prefix(key: &[u8]) -> u64 {
+    if let Some(prefix) = key.first_chunk() {
+        return u64::from_be_bytes(*prefix);
+    }
+    let mut prefix = [0; 8];
+    prefix.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    u64::from_be_bytes(prefix)
+}
+
 /// The shortest key above `below` and not above `key`, where `below < key`.
 pub(crate) fn separator<'a>(below: &[u8], key: &'a [u8]) -> &'a [u8] {
     key.get(..=common_prefix(below, key)).unwrap_or(key)
 }
 
 /// Hash of a key for the hash index. It is part of the file format: eight bytes at a time, folding 128-bit products.
+#[inline]
 pub(crate) fn hash_key(key: &[u8]) -> u64 {
     const SEED: u64 = 0x9ae1_6a3b_2f90_404f;
     const WORD: u64 = 0xd6e8_feb8_6659_fd93;
@@ -405,11 +443,14 @@ pub(crate) fn hash_key(key: &[u8]) -> u64 {
         state = fold(state ^ u64::from_le_bytes(*word), WORD);
     }
     if !tail.is_empty() {
-        let mut last = [0; 8];
-        for (place, byte) in last.iter_mut().zip(tail) {
-            *place = *byte;
-        }
-        state = fold(state ^ u64::from_le_bytes(last), WORD);
+        let last = match key.last_chunk() {
+            Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * tail.len()),
+            None => tail
+                .iter()
+                .rev()
+                .fold(0, |last, byte| last << 8 | u64::from(*byte)),
+        };
+        state = fold(state ^ last, WORD);
     }
     fold(state ^ SEED, END)
 }

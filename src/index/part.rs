@@ -10,11 +10,11 @@ use std::{
 };
 
 use super::{
-    page::{entry_place, hash_key, PageEntry},
+    page::{entry_place, hash_key, is_same, PageEntry},
     part_cursor::PartCursor,
-    part_format::{home_bucket, HashSlot, PROBE_BUCKETS},
-    part_map::{corrupt, Page, PartMap},
-    Hit,
+    part_format::{home_bucket, HashSlot, PROBE_BUCKETS, SLOT_BYTES},
+    part_map::{corrupt, Bucket, Page, PartMap},
+    Hit, Probe,
 };
 use crate::{
     error::Result,
@@ -90,51 +90,66 @@ impl Part {
     }
 
     /// Where the search for a key starts: its home bucket and fingerprint.
-    #[inline]
-    fn home(map: &PartMap, key: &[u8]) -> (u64, u16) {
-        let [f0, f1, _, _, h0, h1, h2, h3] = hash_key(key).to_le_bytes();
+    #[inline(always)]
+    fn home(map: &PartMap, hash: u64) -> (u64, u16) {
+        let [f0, f1, _, _, h0, h1, h2, h3] = hash.to_le_bytes();
         let home = home_bucket(u32::from_le_bytes([h0, h1, h2, h3]), map.footer().home_buckets);
         (home, u16::from_le_bytes([f0, f1]))
     }
 
-    /// Brings what a `get` of `key` will read closer, as far as can be told without waiting for memory: in the first
+    /// Brings what a `get` of a key will read closer, as far as can be told without waiting for memory: in the first
     /// step its bucket, in the second, once that is there, its entry. Nothing if the file isn't mapped yet.
     #[inline]
-    pub(crate) fn prefetch(&self, key: &[u8], step: PrefetchStep) {
+    pub(crate) fn prefetch(&self, hash: u64, step: PrefetchStep) {
         let Some(map) = self.map.get() else { return };
-        let (home, fingerprint) = Part::home(map, key);
+        let (home, fingerprint) = Part::home(map, hash);
         match step {
             PrefetchStep::Bucket => map.prefetch_bucket(home),
             PrefetchStep::Entry => {
-                let slots = map.bucket(home).unwrap_or_default().as_chunks::<8>().0;
-                let slots = slots
-                    .iter()
-                    .map(|slot| HashSlot::decode(u64::from_le_bytes(*slot)));
-                if let Some(slot) = slots.into_iter().find(|slot| slot.fingerprint == fingerprint) {
+                let Some(bucket) = map.bucket_if_checked(home) else {
+                    return;
+                };
+                if let Some(slot) = Candidates::of(bucket, fingerprint).next() {
                     map.prefetch_entry(slot.unit, entry_place(slot.offset));
                 }
             }
         }
     }
 
+    /// Looks into the home bucket of `key`, where all that this reads was checked before: what most reads come to.
+    #[inline(always)]
+    pub(crate) fn probe(&self, key: &[u8], hash: u64, seq: u64) -> Probe<'_> {
+        self.probe_if_sure(key, hash, seq).unwrap_or(Probe::Unsure)
+    }
+
+    #[inline(always)]
+    fn probe_if_sure(&self, key: &[u8], hash: u64, seq: u64) -> Option<Probe<'_>> {
+        let map = self.map.get()?;
+        let (home, fingerprint) = Part::home(map, hash);
+        let bucket = map.bucket_if_checked(home)?;
+        for slot in Candidates::of(bucket, fingerprint) {
+            let page = map.page_if_checked(slot.unit)?;
+            let newest = PageEntry::decode(page.bytes, entry_place(slot.offset))?;
+            if page.header.level != 0 || newest.seq > seq {
+                return None;
+            }
+            if is_of(&page, &newest, key)? {
+                return Some(Probe::Found(hit(map, &newest)));
+            }
+        }
+        ends_search(bucket).then_some(Probe::Absent)
+    }
+
     /// The newest version of `key` at or below `seq`; tombstones too.
     pub(crate) fn get(&self, key: &[u8], seq: u64) -> Result<Option<Hit<'_>>> {
         let map = self.map()?;
-        let (home, fingerprint) = Part::home(map, key);
+        let (home, fingerprint) = Part::home(map, hash_key(key));
         'buckets: for bucket in home..home + to_u64(PROBE_BUCKETS) {
             let bucket = match map.bucket(bucket) {
                 Err(_) if self.salvage => break,
                 bucket => bucket?,
             };
-            for slot in bucket.as_chunks::<8>().0 {
-                let slot = u64::from_le_bytes(*slot);
-                if slot == 0 {
-                    return Ok(None);
-                }
-                let slot = HashSlot::decode(slot);
-                if slot.fingerprint != fingerprint {
-                    continue;
-                }
+            for slot in Candidates::of(bucket, fingerprint) {
                 let page = match map.page(slot.unit) {
                     Err(_) if self.salvage => break 'buckets,
                     page => page?,
@@ -143,13 +158,16 @@ impl Part {
                 let newest = newest
                     .filter(|_| page.header.level == 0)
                     .ok_or_else(|| map.malformed(slot.unit))?;
-                if !is_of(map, &page, &newest, key)? {
+                if !is_of(&page, &newest, key).ok_or_else(|| map.malformed(slot.unit))? {
                     continue;
                 }
                 if newest.seq <= seq {
                     return Ok(Some(hit(map, &newest)));
                 }
                 return older(map, &page, key, seq);
+            }
+            if ends_search(bucket) {
+                return Ok(None);
             }
         }
         let (page, slot) = map.search(key, seq)?;
@@ -219,7 +237,41 @@ impl Part {
     }
 }
 
-#[inline]
+/// The slots of a bucket that have a fingerprint.
+struct Candidates<'a> {
+    bucket: &'a Bucket,
+    /// A bit each.
+    left: u32,
+}
+
+impl<'a> Candidates<'a> {
+    /// All slots are compared at once: a loop that leaves early costs more in branches that nobody can foretell.
+    #[inline(always)]
+    fn of(bucket: &'a Bucket, fingerprint: u16) -> Candidates<'a> {
+        let mut left = 0;
+        for (number, slot) in bucket.iter().enumerate() {
+            let slot = HashSlot::decode(u64::from_le_bytes(*slot));
+            left |= u32::from(slot.fingerprint == fingerprint) << number;
+        }
+        Candidates { bucket, left }
+    }
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = HashSlot;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<HashSlot> {
+        // Out of range, so none, where no bit is left.
+        let slot = self.bucket.get(self.left.trailing_zeros() as usize)?;
+        self.left &= self.left.wrapping_sub(1);
+        // A free slot looks like one with a fingerprint of 0; those behind it are free as well.
+        let slot = u64::from_le_bytes(*slot);
+        (slot != 0).then(|| HashSlot::decode(slot))
+    }
+}
+
+#[inline(always)]
 fn hit<'a>(map: &'a PartMap, entry: &PageEntry<'a>) -> Hit<'a> {
     Hit {
         seq: entry.seq,
@@ -229,13 +281,21 @@ fn hit<'a>(map: &'a PartMap, entry: &PageEntry<'a>) -> Hit<'a> {
     }
 }
 
-#[inline]
-fn is_of(map: &PartMap, page: &Page<'_>, entry: &PageEntry<'_>, key: &[u8]) -> Result<bool> {
-    let prefix = page
-        .header
-        .prefix(page.bytes)
-        .ok_or_else(|| map.malformed(page.unit))?;
-    Ok(key.strip_prefix(prefix) == Some(entry.suffix))
+/// Slots are taken in order: one that is free says that no key of this home went further.
+#[inline(always)]
+fn ends_search(bucket: &Bucket) -> bool {
+    let [.., last] = bucket;
+    *last == [0; SLOT_BYTES]
+}
+
+/// `None`: the page is malformed.
+#[inline(always)]
+fn is_of(page: &Page<'_>, entry: &PageEntry<'_>, key: &[u8]) -> Option<bool> {
+    let prefix = page.header.prefix(page.bytes)?;
+    let Some((front, back)) = key.split_at_checked(prefix.len()) else {
+        return Some(false);
+    };
+    Some(is_same(back, entry.suffix) && is_same(front, prefix))
 }
 
 /// The version at or below `seq` of a key whose newest version, in `page`, is above it.
@@ -261,5 +321,6 @@ fn version_at<'a>(map: &'a PartMap, page: &Page<'a>, slot: u16, key: &[u8]) -> R
     };
     let Some((page, slot)) = next else { return Ok(None) };
     let entry = map.entry(&page, slot)?;
-    Ok(is_of(map, &page, &entry, key)?.then(|| hit(map, &entry)))
+    let is_of = is_of(&page, &entry, key).ok_or_else(|| map.malformed(page.unit))?;
+    Ok(is_of.then(|| hit(map, &entry)))
 }

@@ -13,7 +13,7 @@ use std::{
 use super::{
     page::{crc_matches, unit_offset, PageEntry, PageHeader, PartSeed, HASH_LEVEL, UNIT_BYTES},
     part_file_name,
-    part_format::{Footer, BUCKETS_PER_PAGE, BUCKET_BYTES, VERSION},
+    part_format::{Footer, BUCKETS_PER_PAGE, BUCKET_BYTES, BUCKET_SLOTS, SLOT_BYTES, VERSION},
 };
 use crate::{
     error::{Error, Result},
@@ -33,6 +33,12 @@ pub(crate) struct PartMap {
     seed: PartSeed,
     check_every_read: bool,
 }
+
+/// A short entry ends in the line behind the one that it starts in.
+const CACHE_LINE_BYTES: u64 = 64;
+
+/// The slots of a bucket.
+pub(crate) type Bucket = [[u8; SLOT_BYTES]; BUCKET_SLOTS];
 
 /// A checked page of the tree.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +97,7 @@ impl PartMap {
         corrupt(self.footer.number, unit_offset(unit), what)
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_checked(&self, unit: u32) -> bool {
         let (word, bit) = (unit / 64, unit % 64);
         let bits = to_usize(u64::from(word)).and_then(|word| self.checked.get(word));
@@ -119,12 +125,18 @@ impl PartMap {
         }
     }
 
-    #[inline]
+    /// The same, if it needs no check any more.
+    #[inline(always)]
+    pub(crate) fn page_if_checked(&self, unit: u32) -> Option<Page<'_>> {
+        self.page_if_sound(unit).filter(|_| self.is_checked(unit))
+    }
+
+    #[inline(always)]
     fn page_if_sound(&self, unit: u32) -> Option<Page<'_>> {
         let offset = unit_offset(unit);
         let header = PageHeader::decode(self.region.bytes(offset, to_u64(UNIT_BYTES))?)?;
-        let end = unit.checked_add(header.units)?;
-        if header.units == 0 || end > self.footer.page_units || header.level == HASH_LEVEL {
+        let end = u64::from(unit) + u64::from(header.units);
+        if header.units == 0 || end > u64::from(self.footer.page_units) || header.level == HASH_LEVEL {
             return None;
         }
         Some(Page {
@@ -135,7 +147,7 @@ impl PartMap {
     }
 
     /// The hash page that a bucket is in, and its place in the file.
-    #[inline]
+    #[inline(always)]
     fn bucket_place(&self, bucket: u64) -> Option<(u32, u64)> {
         let per_page = to_u64(BUCKETS_PER_PAGE);
         let page = u32::try_from(bucket / per_page).ok()?;
@@ -144,19 +156,28 @@ impl PartMap {
         Some((unit, offset))
     }
 
-    /// The 64 bytes of a bucket of the hash index.
+    /// A bucket of the hash index.
     #[inline]
-    pub(crate) fn bucket(&self, bucket: u64) -> Result<&[u8]> {
-        let beyond = |unit| self.corrupt(unit, "a bucket beyond the hash index");
-        let (unit, offset) = self
-            .bucket_place(bucket)
-            .ok_or_else(|| beyond(self.footer.page_units))?;
+    pub(crate) fn bucket(&self, bucket: u64) -> Result<&Bucket> {
+        let beyond = || self.corrupt(self.footer.page_units, "a bucket beyond the hash index");
+        let (unit, offset) = self.bucket_place(bucket).ok_or_else(beyond)?;
         if !self.is_checked(unit) {
             self.check_hash_page(unit)?;
         }
-        self.region
-            .bytes(offset, to_u64(BUCKET_BYTES))
-            .ok_or_else(|| beyond(unit))
+        self.bucket_at(offset).ok_or_else(beyond)
+    }
+
+    /// The same, if its page needs no check any more.
+    #[inline(always)]
+    pub(crate) fn bucket_if_checked(&self, bucket: u64) -> Option<&Bucket> {
+        let (unit, offset) = self.bucket_place(bucket)?;
+        self.bucket_at(offset).filter(|_| self.is_checked(unit))
+    }
+
+    #[inline(always)]
+    fn bucket_at(&self, offset: u64) -> Option<&Bucket> {
+        let bytes = self.region.bytes(offset, to_u64(BUCKET_BYTES))?;
+        bytes.as_chunks().0.first_chunk()
     }
 
     /// Has the bucket fetched into the cache.
@@ -171,8 +192,10 @@ impl PartMap {
     #[inline]
     pub(crate) fn prefetch_entry(&self, unit: u32, offset_in_page: usize) {
         let page = unit_offset(unit);
+        let entry = page.saturating_add(to_u64(offset_in_page));
         self.region.prefetch(page);
-        self.region.prefetch(page.saturating_add(to_u64(offset_in_page)));
+        self.region.prefetch(entry);
+        self.region.prefetch(entry.saturating_add(CACHE_LINE_BYTES));
     }
 
     #[cold]

@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use super::{part::PrefetchStep, part_cursor::PartCursor, Entry, Hit, Part};
+use super::{
+    page::{common_prefix, is_same, key_prefix},
+    part_cursor::PartCursor,
+    Entry, Hit, Part, Probe,
+};
 use crate::{error::Result, format::manifest::RunMeta, vfs::Region};
 
 /// Immutable; a change makes another one. Any thread.
@@ -11,8 +15,39 @@ use crate::{error::Result, format::manifest::RunMeta, vfs::Region};
 pub(crate) struct Run {
     id: u64,
     parts: Vec<Arc<Part>>,
+    fences: Fences,
     above: Option<Vec<u8>>,
     merging_into: Option<u64>,
+}
+
+/// Where a key can be, without a look at the parts: of their first and last keys the eight bytes behind what all of
+/// these keys share.
+#[derive(Debug)]
+struct Fences {
+    shared: Vec<u8>,
+    first: Vec<u64>,
+    last: Vec<u64>,
+}
+
+impl Fences {
+    fn new(parts: &[Arc<Part>]) -> Fences {
+        let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
+            return Fences {
+                shared: Vec::new(),
+                first: Vec::new(),
+                last: Vec::new(),
+            };
+        };
+        // Keys between two that start with these bytes start with them as well.
+        let (first, last) = (&first.meta().min_key, &last.meta().max_key);
+        let shared = first.get(..common_prefix(first, last)).unwrap_or_default();
+        let fence = |key: &[u8]| key_prefix(key.get(shared.len()..).unwrap_or_default());
+        Fences {
+            first: parts.iter().map(|part| fence(&part.meta().min_key)).collect(),
+            last: parts.iter().map(|part| fence(&part.meta().max_key)).collect(),
+            shared: shared.to_vec(),
+        }
+    }
 }
 
 impl Run {
@@ -24,6 +59,7 @@ impl Run {
     ) -> Run {
         Run {
             id,
+            fences: Fences::new(&parts),
             parts,
             above,
             merging_into,
@@ -74,24 +110,46 @@ impl Run {
         }
     }
 
-    /// Has what `get` will read fetched into the cache.
-    #[inline]
-    pub(crate) fn prefetch(&self, key: &[u8], step: PrefetchStep) {
-        if let Some(part) = self.part_of(key) {
-            part.prefetch(key, step);
+    /// What a look-up says that can't fail; `hash` is the key's.
+    #[inline(always)]
+    pub(crate) fn probe(&self, key: &[u8], hash: u64, seq: u64) -> Probe<'_> {
+        match self.part_of(key) {
+            Some(part) => part.probe(key, hash, seq),
+            None => Probe::Absent,
         }
     }
 
     /// The only part that the key can be in.
-    #[inline]
-    fn part_of(&self, key: &[u8]) -> Option<&Arc<Part>> {
+    #[inline(always)]
+    pub(crate) fn part_of(&self, key: &[u8]) -> Option<&Arc<Part>> {
         if self.is_taken_over(key) {
             return None;
         }
+        let (front, rest) = key.split_at_checked(self.fences.shared.len())?;
+        if !is_same(front, &self.fences.shared) {
+            return None;
+        }
+        let fence = key_prefix(rest);
+        let number = self.fences.last.partition_point(|last| *last < fence);
+        let (first, last) = (self.fences.first.get(number)?, self.fences.last.get(number)?);
+        if *last == fence {
+            return self.part_of_by_keys(key);
+        }
+        if *first < fence {
+            return self.parts.get(number);
+        }
+        let part = self.parts.get(number)?;
+        (*first == fence && part.meta().min_key.as_slice() <= key).then_some(part)
+    }
+
+    /// The same where eight bytes don't tell.
+    #[cold]
+    fn part_of_by_keys(&self, key: &[u8]) -> Option<&Arc<Part>> {
         let part = self.parts.get(self.first_part_reaching(key))?;
         (part.meta().min_key.as_slice() <= key).then_some(part)
     }
 
+    #[inline]
     fn is_taken_over(&self, key: &[u8]) -> bool {
         self.above.as_deref().is_some_and(|above| key <= above)
     }

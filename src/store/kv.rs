@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{check_key, check_open, snapshot::view_of, Key, Snapshot, Store, View};
+use super::{check_key, check_open, snapshot::view_of, with_key, Snapshot, Store, View};
 use crate::{
     engine::{self, Engine, State},
     error::{Error, Result},
@@ -10,7 +10,7 @@ use crate::{
         bytes::to_u64,
         record::{self, kind, SPACE_KV},
     },
-    index::{Hit, Scan},
+    index::{Hit, Probe, Scan},
 };
 
 /// Keys of a `kv_get_many` whose cache lines are fetched together: as many as the processor's buffers for misses are
@@ -31,14 +31,22 @@ pub enum Filled {
 impl Store {
     /// The live version of a key at a snapshot, or now.
     fn kv_hit<'a>(&self, state: &'a State, snapshot: Option<&Snapshot>, key: &[u8]) -> Result<Hit<'a>> {
-        check_key(key)?;
-        let seq = snapshot.map_or_else(|| self.engine.newest_in(state), Snapshot::seq);
-        let hit = state.get(Key::new(SPACE_KV, key).bytes(), seq)?;
+        let seq = self.seq_of(state, snapshot);
+        let hit = with_key(SPACE_KV, key, |key| state.get(key, seq))?;
         hit.filter(|hit| hit.kind != kind::TOMBSTONE)
             .ok_or(Error::NotFound)
     }
 
+    #[inline(always)]
+    fn seq_of(&self, state: &State, snapshot: Option<&Snapshot>) -> u64 {
+        match snapshot {
+            Some(snapshot) => snapshot.seq(),
+            None => self.engine.newest_in(state),
+        }
+    }
+
     /// The state that a read looks at, held without counting.
+    #[inline(always)]
     fn state_of(&self, snapshot: Option<&Snapshot>) -> arc_swap::Guard<Arc<State>> {
         match snapshot.and_then(Snapshot::pinned) {
             Some(view) => arc_swap::Guard::from_inner(Arc::clone(&view.state)),
@@ -47,21 +55,56 @@ impl Store {
     }
 
     /// The value, in place.
+    #[inline(always)]
     pub fn kv_get(&self, snapshot: Option<&Snapshot>, key: &[u8]) -> Result<View> {
         self.check_open()?;
+        check_key(key)?;
         let state = self.state_of(snapshot);
-        let hit = self.kv_hit(&state, snapshot, key)?;
+        let seq = self.seq_of(&state, snapshot);
+        match with_key(SPACE_KV, key, |key| state.probe(key, seq)) {
+            Probe::Found(hit) if hit.kind == kind::KV_INLINE => View::of_hit(&self.engine, &hit),
+            Probe::Absent => Err(Error::NotFound),
+            _ => self.kv_get_slowly(&state, snapshot, key),
+        }
+    }
+
+    /// Anything but an inline value, or nothing, in the first place that was looked at.
+    #[cold]
+    fn kv_get_slowly(&self, state: &State, snapshot: Option<&Snapshot>, key: &[u8]) -> Result<View> {
+        let hit = self.kv_hit(state, snapshot, key)?;
+        self.view_of(state, &hit)
+    }
+
+    fn view_of(&self, state: &State, hit: &Hit<'_>) -> Result<View> {
         match record::block_of(hit.kind, hit.value) {
-            None => View::of_hit(&self.engine, &hit),
+            None => View::of_hit(&self.engine, hit),
             Some(block) => Ok(View::of_block(&self.engine, &state.read_owned_block(&block)?)),
         }
     }
 
     /// Copies as much of the value as fits and returns its whole length.
+    #[inline(always)]
     pub fn kv_read(&self, snapshot: Option<&Snapshot>, key: &[u8], buffer: &mut [u8]) -> Result<usize> {
         self.check_open()?;
+        check_key(key)?;
         let state = self.state_of(snapshot);
-        let hit = self.kv_hit(&state, snapshot, key)?;
+        let seq = self.seq_of(&state, snapshot);
+        match with_key(SPACE_KV, key, |key| state.probe(key, seq)) {
+            Probe::Found(hit) if hit.kind == kind::KV_INLINE => Ok(copy_front(hit.value, buffer)),
+            Probe::Absent => Err(Error::NotFound),
+            _ => self.kv_read_slowly(&state, snapshot, key, buffer),
+        }
+    }
+
+    #[cold]
+    fn kv_read_slowly(
+        &self,
+        state: &State,
+        snapshot: Option<&Snapshot>,
+        key: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<usize> {
+        let hit = self.kv_hit(state, snapshot, key)?;
         match record::block_of(hit.kind, hit.value) {
             None => Ok(copy_front(hit.value, buffer)),
             Some(block) => Ok(copy_front(state.read_owned_block(&block)?.bytes(), buffer)),
@@ -78,25 +121,45 @@ impl Store {
         self.check_open()?;
         keys.iter().try_for_each(|key| check_key(key))?;
         let view = view_of(&self.engine, snapshot);
+        // The keys of a group, one after another, and where each of them ends.
+        let mut bytes = Vec::new();
+        let mut ends = Vec::with_capacity(keys.len().min(KEYS_AT_ONCE));
         let mut number = 0;
-        let mut group: Vec<Key> = Vec::with_capacity(keys.len().min(KEYS_AT_ONCE));
         for keys in keys.chunks(KEYS_AT_ONCE) {
-            group.clear();
-            group.extend(keys.iter().map(|key| Key::new(SPACE_KV, key)));
-            view.state.prefetch(group.iter().map(Key::bytes));
-            for key in &group {
-                let found = view.get(key.bytes()).and_then(|hit| {
-                    let hit = hit.ok_or(Error::NotFound)?;
-                    match record::block_of(hit.kind, hit.value) {
-                        None => View::of_hit(&self.engine, &hit),
-                        Some(block) => Ok(View::of_block(&self.engine, &view.block(&block)?)),
-                    }
-                });
-                each(number, found);
-                number += 1;
+            bytes.clear();
+            ends.clear();
+            for key in keys {
+                bytes.push(SPACE_KV);
+                bytes.extend_from_slice(key);
+                ends.push(bytes.len());
             }
+            let key_of = |number: usize| {
+                let start = number
+                    .checked_sub(1)
+                    .and_then(|before| ends.get(before))
+                    .unwrap_or(&0);
+                ends.get(number)
+                    .and_then(|end| bytes.get(*start..*end))
+                    .unwrap_or_default()
+            };
+            view.state
+                .probe_group(keys.len(), key_of, view.seq, |key, probe| {
+                    let found = match probe {
+                        Probe::Found(hit) if hit.kind == kind::KV_INLINE => View::of_hit(&self.engine, &hit),
+                        Probe::Absent => Err(Error::NotFound),
+                        _ => self.get_of_group(&view, key),
+                    };
+                    each(number, found);
+                    number += 1;
+                });
         }
         Ok(())
+    }
+
+    #[cold]
+    fn get_of_group(&self, view: &engine::View, key: &[u8]) -> Result<View> {
+        let hit = view.get(key)?.ok_or(Error::NotFound)?;
+        self.view_of(&view.state, &hit)
     }
 
     /// Keys in `[start, end)`; an empty bound is none.

@@ -26,7 +26,7 @@ pub use self::{
 use crate::{
     engine::Engine,
     error::{Error, Result},
-    format::MAX_KEY_BYTES,
+    format::{record, MAX_KEY_BYTES},
     vfs::{OsVfs, Vfs},
 };
 pub use crate::{
@@ -199,58 +199,72 @@ impl Drop for Store {
     }
 }
 
+#[inline(always)]
 fn check_open(engine: &Engine) -> Result<()> {
     if engine.is_closed() {
-        return Err(Error::invalid("the store was closed"));
+        return Err(closed());
     }
     Ok(())
+}
+
+#[cold]
+fn closed() -> Error {
+    Error::invalid("the store was closed")
 }
 
 /// Refuses what no key or stream name can be.
+#[inline(always)]
 fn check_key(key: &[u8]) -> Result<()> {
     if key.len() > MAX_KEY_BYTES {
-        return Err(Error::too_large(format!(
-            "keys and stream names have at most {MAX_KEY_BYTES} bytes"
-        )));
+        return Err(key_too_long());
     }
     Ok(())
 }
 
-/// An index key built on the stack where it is short.
-struct Key {
-    short: [u8; Key::SHORT],
-    len: usize,
-    long: Vec<u8>,
+#[cold]
+fn key_too_long() -> Error {
+    Error::too_large(format!(
+        "keys and stream names have at most {MAX_KEY_BYTES} bytes"
+    ))
 }
 
-impl Key {
-    const SHORT: usize = 128;
+/// Longest index key that is put together without asking for memory.
+const SHORT_KEY_BYTES: usize = 128;
 
-    fn new(space: u8, rest: &[u8]) -> Key {
-        let mut key = Key {
-            short: [0; Key::SHORT],
-            len: rest.len().saturating_add(1),
-            long: Vec::new(),
-        };
-        match key
-            .short
-            .get_mut(..rest.len().saturating_add(1))
-            .and_then(<[u8]>::split_first_mut)
-        {
-            Some((first, place)) => {
-                *first = space;
-                place.copy_from_slice(rest);
-            }
-            None => {
-                key.long.reserve_exact(key.len);
-                key.long.push(space);
-                key.long.extend_from_slice(rest);
-            }
+/// Puts an index key together on the stack, where it is short, and calls `with` with it.
+#[inline(always)]
+fn with_key<T>(space: u8, rest: &[u8], with: impl FnOnce(&[u8]) -> T) -> T {
+    let mut short = [0; SHORT_KEY_BYTES];
+    let mut long = Vec::new();
+    let key = match short.get_mut(..=rest.len()) {
+        Some(key) => {
+            fill_key(space, rest, key);
+            key
         }
-        key
-    }
+        None => {
+            record::with_space(&mut long, space, &[rest]);
+            long.as_slice()
+        }
+    };
+    with(key)
+}
 
-    fn bytes(&self) -> &[u8] {
-        self.short.get(..self.len).unwrap_or(&self.long)
+/// Puts an index key into a place of its length.
+#[inline(always)]
+fn fill_key(space: u8, rest: &[u8], key: &mut [u8]) {
+    let Some((first, key)) = key.split_first_mut() else {
+        return;
+    };
+    *first = space;
+    // Keys of the most usual lengths without a call: two pieces that may overlap.
+    if (8..=16).contains(&rest.len()) && rest.len() == key.len() {
+        if let (Some(to), Some(from)) = (key.first_chunk_mut::<8>(), rest.first_chunk::<8>()) {
+            *to = *from;
+        }
+        if let (Some(to), Some(from)) = (key.last_chunk_mut::<8>(), rest.last_chunk::<8>()) {
+            *to = *from;
+        }
+    } else if rest.len() == key.len() {
+        key.copy_from_slice(rest);
     }
 }

@@ -21,6 +21,7 @@ pub struct View {
 }
 
 impl View {
+    #[inline(always)]
     pub(super) fn new(engine: &Engine, region: &Arc<Region>, offset: u64, len: u64) -> View {
         engine.view_handed_out(region);
         View {
@@ -35,12 +36,14 @@ impl View {
     }
 
     /// An inline value, where it lies in its memtable or run.
+    #[inline(always)]
     pub(super) fn of_hit(engine: &Engine, hit: &Hit<'_>) -> Result<View> {
         let offset = offset_in(hit.region, hit.value)?;
         Ok(View::new(engine, hit.region, offset, to_u64(hit.value.len())))
     }
 
     /// The bytes.
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         self.region
             .as_ref()
@@ -49,6 +52,7 @@ impl View {
     }
 
     /// The one reference that keeps the bytes in place; to be given to `released` in the end.
+    #[inline]
     pub(crate) fn into_region(mut self) -> Option<Arc<Region>> {
         self.region.take()
     }
@@ -64,6 +68,7 @@ impl View {
 }
 
 impl Drop for View {
+    #[inline]
     fn drop(&mut self) {
         if let Some(region) = &self.region {
             region.view_released();
@@ -80,6 +85,7 @@ impl Deref for View {
 }
 
 /// Where in the region a slice of it starts.
+#[inline(always)]
 fn offset_in(region: &Region, bytes: &[u8]) -> Result<u64> {
     if bytes.is_empty() {
         return Ok(0);

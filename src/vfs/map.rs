@@ -171,6 +171,7 @@ impl Region {
     }
 
     /// Counts a view of these bytes in `counter`, which has to be the same one each time.
+    #[inline]
     pub(crate) fn view_handed_out(&self, counter: &Arc<AtomicU64>) {
         self.views
             .get_or_init(|| Arc::clone(counter))
@@ -178,6 +179,7 @@ impl Region {
     }
 
     /// Ends what `view_handed_out` began.
+    #[inline]
     pub(crate) fn view_released(&self) {
         if let Some(counter) = self.views.get() {
             counter.fetch_sub(1, Ordering::Relaxed);
