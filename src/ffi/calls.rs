@@ -39,6 +39,12 @@ impl Calls {
         Some(Inside { calls: self, shard })
     }
 
+    /// Whether calls are refused by now.
+    #[inline(always)]
+    pub(super) fn refused(&self) -> bool {
+        self.shard().0.load(Ordering::Acquire) & CLOSING != 0
+    }
+
     #[inline(always)]
     fn shard(&self) -> &Shard {
         // Threads have stacks of their own: the address of a local tells them apart well enough.

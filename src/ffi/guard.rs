@@ -33,6 +33,13 @@ impl Shared {
         })
     }
 
+    /// Whether calls get in, without being one: for what touches only memory that its own handle holds, which closing
+    /// has no need to wait for.
+    #[inline(always)]
+    pub(super) fn is_open(&self) -> bool {
+        !self.store.forked() && !self.calls.refused()
+    }
+
     /// The store, for the length of one call.
     #[inline(always)]
     pub(super) fn enter(&self) -> Result<Call<'_>> {

@@ -251,9 +251,11 @@ pub unsafe extern "C" fn sarsen_kv_iter_next(
             let key = Out::optional(out_key, sarsen_bytes::EMPTY);
             let value = Out::optional(out_value, sarsen_bytes::EMPTY);
             let this = borrow_mut(iter)?;
-            let _call = this.shared.enter()?;
-            if !this.iter.next()? {
-                return Err(Error::End);
+            if !(this.shared.is_open() && this.iter.next_in_page()) {
+                let _call = this.shared.enter()?;
+                if !this.iter.next()? {
+                    return Err(Error::End);
+                }
             }
             let pair = this.iter.pair();
             key.set(sarsen_bytes::of(pair.0));

@@ -6,7 +6,7 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use super::{run::RunCursor, Entry, Memtable, MemtableCursor, Run};
+use super::{page::key_prefix, run::RunCursor, Entry, Memtable, MemtableCursor, Run};
 use crate::{error::Result, vfs::Region};
 
 #[derive(Debug)]
@@ -16,7 +16,7 @@ enum Source {
 }
 
 impl Source {
-    #[inline]
+    #[inline(always)]
     fn entry(&self) -> Option<Entry<'_>> {
         match self {
             Source::Memtable(cursor) => cursor.entry(),
@@ -127,6 +127,8 @@ pub(crate) struct Merged {
     current: Option<usize>,
     /// Going forward, the source that comes first among the others.
     second: Option<usize>,
+    /// What a key has to be below to come before the second's for sure.
+    second_prefix: Option<u64>,
     direction: Direction,
     /// Scratch for keys that several sources have.
     key: Vec<u8>,
@@ -148,6 +150,7 @@ impl Merged {
             sources: memtables.chain(runs).collect(),
             current: None,
             second: None,
+            second_prefix: None,
             direction: Direction::Forward,
             key: Vec::new(),
         }
@@ -226,6 +229,20 @@ impl Merged {
         Ok(())
     }
 
+    /// Goes on to the next key where that is a matter of looking at the next entry of a page, its newest version is
+    /// of this kind and at or below `seq`, and it is `wanted`. If not, nothing has happened.
+    #[inline(always)]
+    pub(crate) fn next_key_if(&mut self, seq: u64, kind: u8, wanted: impl FnOnce(&[u8]) -> bool) -> bool {
+        let source = self.current.and_then(|current| self.sources.get_mut(current));
+        let (Some(Source::Run(cursor)), Direction::Forward) = (source, self.direction) else {
+            return false;
+        };
+        let second = self.second_prefix;
+        cursor.next_if(seq, kind, |key| {
+            second.is_none_or(|second| key_prefix(key) < second) && wanted(key)
+        })
+    }
+
     #[inline]
     fn second_has_same_key(&self) -> bool {
         let Some(second) = self.second.and_then(|second| self.sources.get(second)?.entry()) else {
@@ -288,7 +305,7 @@ impl Merged {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn entry(&self) -> Option<Entry<'_>> {
         self.sources.get(self.current?)?.entry()
     }
@@ -319,7 +336,8 @@ impl Merged {
             }
         }
         self.current = best.map(|(number, _)| number);
-        self.second = second.map(|(number, _)| number);
+        self.second = second.as_ref().map(|(number, _)| *number);
+        self.second_prefix = second.map(|(_, entry)| key_prefix(entry.key));
     }
 
     /// Brings every other source to the other side of the current entry.

@@ -36,7 +36,7 @@ mod scan;
 pub(crate) use builder::{BuildObserver, BuildRules, BuildStep, Builder};
 pub(crate) use memtable::{Memtable, MemtableCursor};
 pub(crate) use merged::Merged;
-pub(crate) use page::hash_key;
+pub(crate) use page::{copy_short, hash_key};
 pub(crate) use part::{parse_part_file_name, part_file_name, Part, PrefetchStep};
 pub(crate) use part_map::read_unknown_footer;
 pub(crate) use part_writer::PartWriter;

@@ -130,14 +130,14 @@ impl PageHeader {
     }
 
     /// Where the entry in `slot` starts.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn entry_offset(&self, page: &[u8], slot: u16) -> Option<usize> {
         let at = PAGE_HEADER_BYTES + self.prefix_bytes() + 2 * usize::from(slot);
         let offset = page.get(at..)?.first_chunk::<2>()?;
         Some(entry_place(u16::from_le_bytes(*offset)))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn entry<'a>(&self, page: &'a [u8], slot: u16) -> Option<PageEntry<'a>> {
         PageEntry::decode(page, self.entry_offset(page, slot)?)
     }
@@ -179,7 +179,7 @@ pub(crate) struct PageEntry<'a> {
 }
 
 impl<'a> PageEntry<'a> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn decode(page: &'a [u8], offset: usize) -> Option<PageEntry<'a>> {
         let (seq, rest) = page.get(offset..)?.split_first_chunk::<8>()?;
         let (lengths, rest) = rest.split_first_chunk::<8>()?;
@@ -410,8 +410,27 @@ pub(crate) fn is_same(left: &[u8], right: &[u8]) -> bool {
     }
 }
 
+/// Copies a string to a place of its length, without a call for the most usual lengths.
+#[inline(always)]
+pub(crate) fn copy_short(from: &[u8], to: &mut [u8]) {
+    if from.len() != to.len() {
+        return;
+    }
+    if (8..=16).contains(&from.len()) {
+        // Two pieces that may overlap.
+        if let (Some(to), Some(from)) = (to.first_chunk_mut::<8>(), from.first_chunk::<8>()) {
+            *to = *from;
+        }
+        if let (Some(to), Some(from)) = (to.last_chunk_mut::<8>(), from.last_chunk::<8>()) {
+            *to = *from;
+        }
+    } else {
+        to.copy_from_slice(from);
+    }
+}
+
 /// The first eight bytes, zeros behind a shorter key: where two prefixes differ, the keys sort as they do.
-#[inline]
+#[inline(always)]
 pub(crate) fn key_prefix(key: &[u8]) -> u64 {
     if let Some(prefix) = key.first_chunk() {
         return u64::from_be_bytes(*prefix);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    page::{unit_offset, PageHeader},
+    page::{copy_short, is_same, unit_offset, PageHeader},
     part::Part,
     part_map::{Page, PartMap},
     Entry,
@@ -16,6 +16,8 @@ pub(crate) struct PartCursor {
     part: Arc<Part>,
     /// Whether the rest says anything: false before the first seek and off either end.
     valid: bool,
+    /// What the part is mapped by, once the cursor has been in it.
+    region: Option<Arc<Region>>,
     unit: u32,
     header: PageHeader,
     slot: u16,
@@ -34,6 +36,7 @@ impl PartCursor {
         PartCursor {
             part,
             valid: false,
+            region: None,
             unit: 0,
             header: PageHeader {
                 level: 0,
@@ -99,6 +102,60 @@ impl PartCursor {
         Ok(())
     }
 
+    /// One version on, if that is within the page, the newest of the next key, of this kind, at or below `seq`, and
+    /// `wanted`. If not, the cursor stays where it is: `next` knows what to do. Most steps of a scan are such.
+    #[inline(always)]
+    pub(crate) fn next_if(&mut self, seq: u64, kind: u8, wanted: impl FnOnce(&[u8]) -> bool) -> bool {
+        let Some(region) = self.region.as_ref().filter(|_| self.valid) else {
+            return false;
+        };
+        let slot = self.slot + 1;
+        let start = unit_offset(self.unit);
+        let page = region.bytes(start, unit_offset(self.header.units));
+        let entry = page
+            .filter(|_| slot < self.header.count)
+            .and_then(|page| self.header.entry(page, slot));
+        let Some(entry) = entry.filter(|entry| entry.seq <= seq && entry.kind == kind) else {
+            return false;
+        };
+        let prefix_len = usize::from(self.header.prefix_len);
+        match self.key.get_mut(prefix_len..) {
+            Some(suffix) if suffix.len() == entry.suffix.len() => {
+                if is_same(suffix, entry.suffix) {
+                    return false;
+                }
+                copy_short(entry.suffix, suffix);
+            }
+            _ => {
+                self.key.truncate(prefix_len);
+                self.key.extend_from_slice(entry.suffix);
+            }
+        }
+        if !wanted(&self.key) {
+            self.restore_key();
+            return false;
+        }
+        self.repeats_key = false;
+        self.slot = slot;
+        self.seq = entry.seq;
+        self.kind = entry.kind;
+        self.value_offset = start + to_u64(entry.value_offset);
+        self.value_len = to_u64(entry.value.len());
+        true
+    }
+
+    /// Puts the key of the entry that the cursor is on into `key` again.
+    #[cold]
+    fn restore_key(&mut self) {
+        let start = unit_offset(self.unit);
+        let region = self.region.as_ref();
+        let page = region.and_then(|region| region.bytes(start, unit_offset(self.header.units)));
+        if let Some(entry) = page.and_then(|page| self.header.entry(page, self.slot)) {
+            self.key.truncate(usize::from(self.header.prefix_len));
+            self.key.extend_from_slice(entry.suffix);
+        }
+    }
+
     /// Whether the last `next` only went to an older version of the key that it came from.
     #[inline]
     pub(crate) fn repeats_key(&self) -> bool {
@@ -124,12 +181,12 @@ impl PartCursor {
         !self.valid
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn entry(&self) -> Option<Entry<'_>> {
         if !self.valid {
             return None;
         }
-        let value = self.region()?.bytes(self.value_offset, self.value_len)?;
+        let value = self.region.as_ref()?.bytes(self.value_offset, self.value_len)?;
         Some(Entry {
             key: &self.key,
             seq: self.seq,
@@ -141,8 +198,7 @@ impl PartCursor {
     /// What the value lies in.
     #[inline]
     pub(crate) fn region(&self) -> Option<&Arc<Region>> {
-        // The part is mapped, or the cursor could not have become valid.
-        self.part.map().ok().filter(|_| self.valid).map(PartMap::region)
+        self.region.as_ref().filter(|_| self.valid)
     }
 
     /// Goes to the page and slot that `find` names.
@@ -153,6 +209,9 @@ impl PartCursor {
         self.valid = false;
         let part = Arc::clone(&self.part);
         let map = part.map()?;
+        if self.region.is_none() {
+            self.region = Some(Arc::clone(map.region()));
+        }
         let Some((page, slot)) = find(map)? else {
             return Ok(());
         };

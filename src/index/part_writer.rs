@@ -26,8 +26,14 @@ use crate::{
     vfs::File,
 };
 
-/// Largest single write.
-const WRITE_BYTES: usize = 256 * 1_024;
+/// A file is written in pieces of this size, each at a multiple of it. A file system that keeps what is written at
+/// once in one stretch of memory (large folios) then has it mapped by one entry of the page table: a point read in a
+/// large store spends much of its time on looking up the places of 4 KiB pages.
+const WRITE_BYTES: usize = 2 << 20;
+/// Of hash pages in one step.
+const STEP_BYTES: usize = 256 << 10;
+/// What a page that fills the buffer may reach beyond a piece; an entry that is longer makes it grow.
+const SPARE_BYTES: usize = 64 << 10;
 
 #[derive(Debug)]
 pub(crate) struct PartWriter {
@@ -114,7 +120,7 @@ impl PartWriter {
         self.footer.tombstones += u64::from(entry.kind == TOMBSTONE);
         self.footer.max_seq = self.footer.max_seq.max(entry.seq);
         self.add_to_level(0, entry)?;
-        self.write_out(WRITE_BYTES)
+        self.write_pieces()
     }
 
     /// Size of the file if it were finished now: exact but for the last pages.
@@ -142,7 +148,7 @@ impl PartWriter {
             )
     }
 
-    /// One step of finishing, which writes at most 256 KiB; the part's description once all is written. Not synced:
+    /// One step of finishing, which makes 256 KiB and writes at most a piece; the part's description once all is written. Not synced:
     /// that is up to the caller, for file and directory.
     pub(crate) fn finish_step(&mut self) -> Result<Option<PartMeta>> {
         match &mut self.stage {
@@ -156,18 +162,22 @@ impl PartWriter {
                 Ok(None)
             }
             Stage::Hash { table, next_page } => {
+                let start = self.next_unit;
                 for page in table.chunks(BUCKETS_PER_PAGE * BUCKET_SLOTS).skip(*next_page) {
                     encode_hash_page(self.seed, self.next_unit, page, &mut self.buffer)?;
                     *next_page += 1;
                     self.next_unit = self.next_unit.checked_add(1).ok_or_else(no_room)?;
-                    if self.buffer.len() >= WRITE_BYTES {
-                        self.write_out(WRITE_BYTES)?;
+                    if super::page::unit_offset(self.next_unit - start) >= to_u64(STEP_BYTES) {
+                        self.write_pieces()?;
                         return Ok(None);
                     }
                 }
                 let (footer, crc) = self.footer.encode();
                 self.buffer.extend_from_slice(&footer);
-                self.write_out(1)?;
+                self.write_pieces()?;
+                self.file.write_at(self.written, &self.buffer)?;
+                self.written = self.written.saturating_add(to_u64(self.buffer.len()));
+                self.buffer = Vec::new();
                 let meta = self.footer.meta(self.written, crc);
                 self.stage = Stage::Written(Box::new(meta.clone()));
                 Ok(Some(meta))
@@ -285,17 +295,22 @@ impl PartWriter {
         Ok(table)
     }
 
-    /// Writes what is buffered once that is at least `from` bytes.
-    fn write_out(&mut self, from: usize) -> Result<()> {
-        if self.buffer.len() < from {
+    /// Writes what is buffered as far as it makes whole pieces.
+    fn write_pieces(&mut self) -> Result<()> {
+        if self.buffer.len() < WRITE_BYTES {
+            if self.buffer.len() > WRITE_BYTES / 4 {
+                let room = (WRITE_BYTES + SPARE_BYTES).saturating_sub(self.buffer.len());
+                self.buffer.reserve_exact(room);
+            }
             return Ok(());
         }
-        for piece in self.buffer.chunks(WRITE_BYTES) {
+        let whole = self.buffer.len() - self.buffer.len() % WRITE_BYTES;
+        for piece in self.buffer.chunks_exact(WRITE_BYTES) {
             self.file.write_at(self.written, piece)?;
             self.written = self.written.saturating_add(to_u64(piece.len()));
         }
-        self.buffer.clear();
-        self.buffer.shrink_to(2 * WRITE_BYTES);
+        self.buffer.drain(..whole);
+        self.buffer.shrink_to(WRITE_BYTES + SPARE_BYTES);
         Ok(())
     }
 }

@@ -271,6 +271,15 @@ impl RunCursor {
         Ok(())
     }
 
+    /// See `PartCursor::next_if`.
+    #[inline(always)]
+    pub(crate) fn next_if(&mut self, seq: u64, kind: u8, wanted: impl FnOnce(&[u8]) -> bool) -> bool {
+        match &mut self.cursor {
+            Some(cursor) => cursor.next_if(seq, kind, wanted),
+            None => false,
+        }
+    }
+
     /// Whether the last `next` only went to an older version of the key that it came from.
     #[inline]
     pub(crate) fn repeats_key(&self) -> bool {
@@ -282,7 +291,7 @@ impl RunCursor {
         self.cursor.as_ref().is_none_or(PartCursor::is_off)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn entry(&self) -> Option<Entry<'_>> {
         self.cursor.as_ref()?.entry()
     }

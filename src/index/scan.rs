@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Entry, Merged, TOMBSTONE};
+use super::{page::key_prefix, Entry, Merged, TOMBSTONE};
 use crate::{
     error::{Error, Result},
     format::bytes::to_u64,
@@ -16,6 +16,7 @@ pub(crate) struct Scan {
     merged: Merged,
     lower: Vec<u8>,
     upper: Option<Vec<u8>>,
+    upper_prefix: u64,
     seq: u64,
     reverse: bool,
     state: State,
@@ -56,6 +57,7 @@ impl Scan {
         Scan {
             merged,
             lower,
+            upper_prefix: upper.as_deref().map_or(0, key_prefix),
             upper,
             seq,
             reverse,
@@ -84,8 +86,21 @@ impl Scan {
         outcome
     }
 
+    /// Does what `next` does where that is to go to the next entry of a page and that one is of this kind. If not,
+    /// nothing has happened. Touches nothing but what this scan holds, and can't fail.
+    #[inline(always)]
+    pub(crate) fn next_in_page(&mut self, kind: u8) -> bool {
+        if self.reverse || self.state != State::Going {
+            return false;
+        }
+        let (upper, upper_prefix) = (self.upper.as_deref(), self.upper_prefix);
+        self.merged.next_key_if(self.seq, kind, |key| {
+            key_prefix(key) < upper_prefix || upper.is_none_or(|upper| key < upper)
+        })
+    }
+
     /// What `next` found; good until the next call.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn entry(&self) -> Option<Entry<'_>> {
         if self.state != State::Going {
             return None;

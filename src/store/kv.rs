@@ -235,9 +235,20 @@ impl KvIter {
         Ok(found)
     }
 
+    /// Does what `next` does where that takes nothing but memory which this iterator holds, so that it may go on while
+    /// the store is being closed. If not, nothing has happened.
+    #[inline(always)]
+    pub(crate) fn next_in_page(&mut self) -> bool {
+        !self.ahead && self.block.is_none() && self.scan.next_in_page(kind::KV_INLINE)
+    }
+
     fn look_ahead(&mut self) -> Result<bool> {
         check_open(&self.engine)?;
         if self.ahead {
+            return Ok(true);
+        }
+        if self.next_in_page() {
+            self.ahead = true;
             return Ok(true);
         }
         self.block = None;
@@ -254,7 +265,7 @@ impl KvIter {
     }
 
     /// The current key and value; good until the next call.
-    #[inline]
+    #[inline(always)]
     pub fn pair(&self) -> (&[u8], &[u8]) {
         let Some(entry) = self.scan.entry() else {
             return (&[], &[]);

@@ -27,6 +27,7 @@ use crate::{
     engine::Engine,
     error::{Error, Result},
     format::{record, MAX_KEY_BYTES},
+    index::copy_short,
     vfs::{OsVfs, Vfs},
 };
 pub use crate::{
@@ -252,19 +253,8 @@ fn with_key<T>(space: u8, rest: &[u8], with: impl FnOnce(&[u8]) -> T) -> T {
 /// Puts an index key into a place of its length.
 #[inline(always)]
 fn fill_key(space: u8, rest: &[u8], key: &mut [u8]) {
-    let Some((first, key)) = key.split_first_mut() else {
-        return;
-    };
-    *first = space;
-    // Keys of the most usual lengths without a call: two pieces that may overlap.
-    if (8..=16).contains(&rest.len()) && rest.len() == key.len() {
-        if let (Some(to), Some(from)) = (key.first_chunk_mut::<8>(), rest.first_chunk::<8>()) {
-            *to = *from;
-        }
-        if let (Some(to), Some(from)) = (key.last_chunk_mut::<8>(), rest.last_chunk::<8>()) {
-            *to = *from;
-        }
-    } else if rest.len() == key.len() {
-        key.copy_from_slice(rest);
+    if let Some((first, key)) = key.split_first_mut() {
+        *first = space;
+        copy_short(rest, key);
     }
 }

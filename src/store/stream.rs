@@ -11,7 +11,7 @@ use super::{
 use crate::{
     engine::{self, Engine, StreamState},
     error::{Error, Result},
-    format::record::{self, RecordKey, StreamBounds},
+    format::record::{self, kind, RecordKey, StreamBounds},
     index::Scan,
 };
 
@@ -123,7 +123,7 @@ impl StreamIter {
             return Ok(true);
         }
         self.record = None;
-        if !self.scan.next()? {
+        if !self.scan.next_in_page(kind::STREAM_RECORD) && !self.scan.next()? {
             return Ok(false);
         }
         let malformed = || Error::corrupt("index", 0, "a stream record's entry makes no sense");
