@@ -103,10 +103,9 @@ impl Chunk {
     fn locate(&self, address: &BlockAddress, limit: u64, trust: Trust) -> Result<Located> {
         let large = self.is_large();
         let alignment = if large { 4_096 } else { 8 };
-        let header_end = address
-            .offset
-            .checked_add(to_u64(HEADER_BYTES))
-            .ok_or(Error::NotFound)?;
+        let Some(header_end) = address.offset.checked_add(to_u64(HEADER_BYTES)) else {
+            return Err(Error::NotFound);
+        };
         let is_outside =
             !self.is_rewritten() && (header_end > limit || (large && large_end(address) > limit));
         if address.chunk != self.number()
@@ -118,7 +117,9 @@ impl Chunk {
         }
         if self.is_rewritten() {
             let mapping = self.map(0)?;
-            let (place, end) = mapping.place_of(address.offset, limit).ok_or(Error::NotFound)?;
+            let Some((place, end)) = mapping.place_of(address.offset, limit) else {
+                return Err(Error::NotFound);
+            };
             return self.locate_at(address, mapping, place, end, trust);
         }
         let mapping = self.map(header_end)?;
@@ -136,11 +137,10 @@ impl Chunk {
     ) -> Result<Located> {
         // Copied out: at an address that nobody was given, an append may be writing this moment.
         let mut bytes = [0; HEADER_BYTES];
-        mapping
-            .region()
-            .copy_to(place, &mut bytes)
-            .ok_or(Error::NotFound)?;
-        let header = BlockHeader::decode(&bytes).ok_or(Error::NotFound)?;
+        let copied = mapping.region().copy_to(place, &mut bytes);
+        let Some(header) = copied.and_then(|()| BlockHeader::decode(&bytes)) else {
+            return Err(Error::NotFound);
+        };
         let kind_fits = match header.kind {
             BlockKind::Small => !self.is_large(),
             BlockKind::Large => self.is_large() && header == large_header(address.len, address.crc32c),
@@ -152,17 +152,17 @@ impl Chunk {
         let data_end = place
             .saturating_add(header.data_offset())
             .saturating_add(header.len);
-        let mapping = if self.is_rewritten() {
+        let mapping = if self.is_rewritten() || self.covers(&mapping, data_end) {
             mapping
         } else {
             self.map(data_end)?
         };
         if trust == Trust::Nothing || !mapping.was_checked(place) {
             let extra_place = place.saturating_add(to_u64(HEADER_BYTES));
-            let extra = mapping
-                .region()
-                .bytes(extra_place, u64::from(header.extra_len))
-                .ok_or(Error::NotFound)?;
+            let extra_len = u64::from(header.extra_len);
+            let Some(extra) = mapping.region().bytes(extra_place, extra_len) else {
+                return Err(Error::NotFound);
+            };
             if !BlockHeader::crc_matches(self.nonce(), address.offset, &bytes, extra) {
                 return Err(Error::NotFound);
             }

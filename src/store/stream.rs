@@ -122,7 +122,7 @@ impl StreamIter {
         if self.ahead {
             return Ok(true);
         }
-        self.record = None;
+        let previous = self.record.take();
         if !self.scan.next_in_page(kind::STREAM_RECORD) && !self.scan.next()? {
             return Ok(false);
         }
@@ -133,7 +133,8 @@ impl StreamIter {
         };
         let block = record::block_of(entry.kind, entry.value).ok_or_else(malformed)?;
         self.index = index;
-        self.record = Some(View::of_block(&self.engine, &self.view.block(&block)?));
+        let slice = self.view.block(&block)?;
+        self.record = Some(View::moved_to(previous, &self.engine, &slice));
         self.ahead = true;
         Ok(true)
     }

@@ -35,6 +35,23 @@ impl View {
         View::new(engine, slice.region(), slice.offset(), slice.len())
     }
 
+    /// This view if it is of the same region, which costs no counting, or else a new one.
+    pub(super) fn moved_to(view: Option<View>, engine: &Engine, slice: &BlockSlice<'_>) -> View {
+        match view {
+            Some(mut view)
+                if view
+                    .region
+                    .as_ref()
+                    .is_some_and(|region| Arc::ptr_eq(region, slice.region())) =>
+            {
+                view.offset = slice.offset();
+                view.len = slice.len();
+                view
+            }
+            _ => View::of_block(engine, slice),
+        }
+    }
+
     /// An inline value, where it lies in its memtable or run.
     #[inline(always)]
     pub(super) fn of_hit(engine: &Engine, hit: &Hit<'_>) -> Result<View> {
