@@ -32,6 +32,8 @@ mod part_writer;
 mod plan;
 mod run;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use builder::{BuildObserver, BuildRules, BuildStep, Builder};
 pub(crate) use memtable::{Memtable, MemtableCursor};
