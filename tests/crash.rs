@@ -112,11 +112,14 @@ fn whatever_a_crash_leaves_is_a_prefix_with_everything_acknowledged() {
     });
     let (crashes, failures) = total.into_inner().expect("no panic while it was held");
     println!(
-        "{} simulated power losses and {} kills, {} rounds with a failing disk; {} merges by upkeep, {} backups, {} imports; \
+        "{} simulated power losses and {} kills, {} rounds with a failing disk; {} commits refused by a \
+         full disk, which {} stores got past; {} merges by upkeep, {} backups, {} imports; \
          seeds {first_seed} to {}; {} failures, {} s",
         crashes.power_losses,
         crashes.kills,
         crashes.faults,
+        crashes.refused,
+        crashes.went_on,
         crashes.merges,
         crashes.backups,
         crashes.imports,
@@ -127,6 +130,10 @@ fn whatever_a_crash_leaves_is_a_prefix_with_everything_acknowledged() {
     for failure in &failures {
         println!("{failure}");
     }
+    assert!(
+        wanted < 1_000 || (crashes.refused > 0 && crashes.went_on > 0),
+        "no disk was full: {crashes:?}"
+    );
     assert!(
         failures.is_empty(),
         "{} histories failed\nagain with SARSEN_SIM_SEED=<seed> SARSEN_SIM_CRASHES=1",
@@ -256,6 +263,11 @@ fn an_epoch_used_twice_is_noticed() {
 #[test]
 fn syncing_only_the_log_is_noticed() {
     fires(Control::Mistake(Defect::LeaderSyncsOnlyTheLog));
+}
+
+#[test]
+fn blocks_that_a_refused_commit_leaves_are_noticed() {
+    fires(Control::Mistake(Defect::RefusedBlocksForgotten));
 }
 
 #[test]

@@ -21,6 +21,8 @@ use super::{
 
 pub(crate) const STORE: &str = "/store";
 pub(crate) const ANCESTOR: &str = "/ancestor";
+/// What the headers of chunks take that a refused commit has made; less than one large block.
+const CHUNK_HEADERS_BYTES: u64 = 20 << 10;
 
 /// What histories went through.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,6 +31,9 @@ pub(crate) struct Crashes {
     pub(crate) kills: u64,
     /// Rounds in which an error was put down to a disk that fails.
     pub(crate) faults: u64,
+    /// Commits that a full disk refused, and times that a store went on after that.
+    pub(crate) refused: u64,
+    pub(crate) went_on: u64,
     /// Runs and chunks that upkeep made and let go by itself, to see that it is at work at all.
     pub(crate) merges: u64,
     pub(crate) backups: u64,
@@ -42,6 +47,8 @@ impl Crashes {
         self.power_losses += more.power_losses;
         self.kills += more.kills;
         self.faults += more.faults;
+        self.refused += more.refused;
+        self.went_on += more.went_on;
         self.merges += more.merges;
         self.backups += more.backups;
         self.imports += more.imports;
@@ -66,6 +73,8 @@ pub(crate) struct History {
     /// Backups, the seq of each, and whether it was finished.
     pub(super) backups: Vec<(PathBuf, u64, bool)>,
     pub(super) faulty: bool,
+    /// The disk's room is limited.
+    full: bool,
     pub(super) met_fault: bool,
     pub(super) crashes: Crashes,
     /// The trace as it went so far.
@@ -126,6 +135,7 @@ impl History {
             known: HashMap::new(),
             backups: Vec::new(),
             faulty: false,
+            full: false,
             met_fault: false,
             crashes: Crashes::default(),
             done: Vec::new(),
@@ -178,13 +188,17 @@ impl History {
         Err(format!("seed {}, round {}: {what}", self.trace.seed, self.round))
     }
 
-    /// An error is no wonder once the power is gone, or where the disk fails; but never damage, or a defect.
+    /// An error is no wonder once the power is gone, or where the disk fails; but never damage, or a defect. A full
+    /// disk refuses, and harms nothing.
     pub(super) fn excuse(&mut self, what: &str, error: &Error) -> Result<(), String> {
         let failed = matches!(
             error,
             Error::Io { .. } | Error::NoSpace { .. } | Error::Poisoned { .. }
         );
         if self.disk.lost_power() {
+            return Ok(());
+        }
+        if self.full && matches!(error, Error::NoSpace { .. }) {
             return Ok(());
         }
         if self.faulty && failed {
@@ -211,6 +225,7 @@ impl History {
             _ => {}
         }
         self.faulty = round.fault.is_some();
+        self.set_room(round.room_kib);
         if let Some(fault) = &round.fault {
             self.disk.fail(fault.clone());
         }
@@ -231,6 +246,12 @@ impl History {
         };
         self.disk = next;
         self.check_backups()
+    }
+
+    fn set_room(&mut self, room_kib: Option<u64>) {
+        let capacity = room_kib.map(|room_kib| self.disk.used_bytes() + (room_kib << 10));
+        self.disk.set_capacity(capacity);
+        self.full = capacity.is_some();
     }
 
     /// The trace as it went says in which step the power was lost.
@@ -257,6 +278,8 @@ impl History {
             self.disk.crash(round.seed)
         };
         next.clear_faults();
+        next.set_capacity(None);
+        self.full = false;
         next
     }
 
@@ -339,6 +362,7 @@ impl History {
                 Step::Hold => self.hold(store, &mut held),
                 Step::Peek => self.peek(&mut reader, store),
                 Step::Look => self.look(store, &mut held, &reader),
+                Step::GoOn => self.go_on(store, &mut epoch),
                 Step::Close => {
                     held.clear();
                     self.close(store).map(|()| false)
@@ -384,6 +408,7 @@ impl History {
             }
         }
         let survive = if power { Survive::Power } else { Survive::Process };
+        let before = self.live_bytes(store);
         match store.commit(&mut batch, Some(survive)) {
             Ok(got) if got == seq => {}
             Ok(got) => return self.wrong(&format!("commit {seq} got seq {got}")),
@@ -394,6 +419,14 @@ impl History {
                 }
                 if store.last_seq() != seq - 1 {
                     return self.wrong("a commit that was refused for want of space is there");
+                }
+                self.crashes.refused += u64::from(self.full);
+                if let (Some(before), Some(after)) = (before, self.live_bytes(store)) {
+                    if after > before + CHUNK_HEADERS_BYTES {
+                        return self.wrong(&format!(
+                            "a refused commit left blocks: {before} bytes live before, {after} after"
+                        ));
+                    }
                 }
                 return Ok(true);
             }
@@ -417,6 +450,23 @@ impl History {
             self.epochs.insert(seq, epoch);
         }
         Ok(true)
+    }
+
+    /// Of blocks, in the log or in chunks. Asked for on a full disk without other faults only: it looks at files.
+    fn live_bytes(&self, store: &Store) -> Option<u64> {
+        let stats = (self.full && !self.faulty).then(|| store.stats())?;
+        stats.ok().map(|stats| stats.block_bytes_live)
+    }
+
+    /// There is room again, by whatever was deleted beside the store: the same handle takes the next commit.
+    fn go_on(&mut self, store: &Store, epoch: &mut Option<u64>) -> Result<bool, String> {
+        self.set_room(None);
+        if !self.tend(store, Step::Maintain(400))? {
+            return Ok(false);
+        }
+        let goes_on = self.commit(store, false, epoch)?;
+        self.crashes.went_on += u64::from(goes_on);
+        Ok(goes_on)
     }
 
     /// False once the round is over.

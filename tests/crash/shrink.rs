@@ -83,8 +83,9 @@ impl Shrinking<'_> {
     }
 
     fn simplify(&mut self) {
-        let changes: [fn(&mut Round); 5] = [
+        let changes: [fn(&mut Round); 6] = [
             |round| round.fault = None,
+            |round| round.room_kib = None,
             |round| round.writeback = None,
             |round| round.log_method = 0,
             |round| round.check = 0,

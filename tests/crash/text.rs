@@ -6,7 +6,7 @@ use sarsen::simulation::{Fault, FaultKind, Operation};
 
 use super::trace::{Round, Step, Stop, Trace};
 
-const STEPS: [(&str, Step); 14] = [
+const STEPS: [(&str, Step); 15] = [
     ("commit process", Step::Commit { power: false }),
     ("commit power", Step::Commit { power: true }),
     ("maintain 1", Step::Maintain(1)),
@@ -21,6 +21,7 @@ const STEPS: [(&str, Step); 14] = [
     ("hold", Step::Hold),
     ("peek", Step::Peek),
     ("look", Step::Look),
+    ("go on", Step::GoOn),
 ];
 const CLOSE: &str = "close";
 
@@ -91,6 +92,9 @@ impl Display for Round {
             let within = fault.within.as_deref().unwrap_or("anywhere");
             writeln!(f, "fault {operation} {} {kind} {times} {within}", fault.nth)?;
         }
+        if let Some(room_kib) = self.room_kib {
+            writeln!(f, "room-kib {room_kib}")?;
+        }
         for step in &self.steps {
             writeln!(f, "{}", name_of(step, &STEPS))?;
         }
@@ -133,6 +137,7 @@ impl Trace {
                 ["open", "log", log, "check", check, "writeback", writeback] => trace.rounds.push(Round {
                     writeback: Some(writeback.parse().ok()?).filter(|one_in| *one_in > 0),
                     fault: None,
+                    room_kib: None,
                     log_method: LOG_METHODS.iter().position(|known| *known == log)?,
                     check: CHECKS.iter().position(|known| *known == check)?,
                     steps: Vec::new(),
@@ -148,6 +153,9 @@ impl Trace {
                         forever: times == "forever",
                         within: Some(within.to_owned()).filter(|within| within != "anywhere"),
                     });
+                }
+                ["room-kib", room_kib] => {
+                    trace.rounds.last_mut()?.room_kib = Some(room_kib.parse().ok()?);
                 }
                 [end @ ("kill" | "power-loss"), stop, operation, "seed", seed] => {
                     let round = trace.rounds.last_mut()?;

@@ -29,6 +29,8 @@ pub(crate) enum Step {
     Peek,
     /// Looks at what was taken and at the reader, which then catches up.
     Look,
+    /// On a disk that was full: what is deleted, and upkeep, make room for more.
+    GoOn,
     Close,
 }
 
@@ -48,6 +50,8 @@ pub(crate) struct Round {
     /// The kernel writes something back before one operation in so many.
     pub(crate) writeback: Option<u64>,
     pub(crate) fault: Option<Fault>,
+    /// The disk has room for so much more than it holds when the round begins.
+    pub(crate) room_kib: Option<u64>,
     /// Positions in the lists above.
     pub(crate) log_method: usize,
     pub(crate) check: usize,
@@ -90,7 +94,7 @@ impl Trace {
     pub(crate) fn drawn(seed: u64) -> Trace {
         let mut draw = Draw(mix(seed, 11));
         let import = draw.one_in(8);
-        Trace {
+        let mut trace = Trace {
             seed,
             chunk_kib: draw.of(&[64, 128, 256]),
             memory_kib: draw.of(&[256, 256, 512]),
@@ -109,6 +113,30 @@ impl Trace {
                     })
                     .collect()
             },
+        };
+        trace.fill_disk(&mut Draw(mix(seed, 17)));
+        trace
+    }
+
+    /// Some histories live at the edge of a full disk, most of whose rounds have no other fault: what is refused then,
+    /// and what a full disk must not hinder, is known.
+    fn fill_disk(&mut self, draw: &mut Draw) {
+        if self.import || !draw.one_in(4) {
+            return;
+        }
+        for round in &mut self.rounds {
+            if draw.one_in(3) {
+                continue;
+            }
+            round.room_kib = Some(draw.of(&[0, 40, 150, 400, 1_200, 3_000]));
+            if !draw.one_in(4) {
+                round.fault = None;
+            }
+            if draw.one_in(2) {
+                round.stop = Stop::AtTheEnd;
+                round.steps.retain(|step| *step != Step::Close);
+                round.steps.push(Step::GoOn);
+            }
         }
     }
 }
@@ -119,6 +147,7 @@ impl Round {
         Round {
             writeback: draw.of(&[None, Some(4)]),
             fault: draw.one_in(3).then(|| drawn_fault(draw)),
+            room_kib: None,
             log_method: 0,
             check: 0,
             steps: vec![Step::Import],
@@ -151,6 +180,7 @@ impl Round {
         Round {
             writeback: draw.of(&[None, Some(40), Some(4)]),
             fault: draw.one_in(3).then(|| drawn_fault(draw)),
+            room_kib: None,
             log_method: draw.of(&[0, 0, 1, 2]),
             check: draw.of(&[0, 0, 1]),
             steps,
