@@ -225,6 +225,70 @@ static void after_a_kill_all_is_there_and_what_was_synced_is_proven(void)
     check_close(store);
 }
 
+static void body_large_block_lost(void *path)
+{
+    sarsen_store *store = check_open(path, (check_how){.log_retention_bytes = 1 << 20});
+    uint8_t *large = check_filled_new(100000, 2);
+    check_set(store, "first", "value");
+    CHECK_OK(sarsen_memory_append(store, 2, NULL, large, 100000, ERR));
+    check_set(store, "third", "value");
+    _exit(0); /* without closing: as a power cut may leave it once the block is damaged */
+}
+
+/* After a power cut a frame may be whole while the large block that it names is not. */
+static void what_recovery_cut_off_is_read_by_nobody(void)
+{
+    const char *path = check_path("store");
+    const check_how keeps = {.log_retention_bytes = 1 << 20};
+    uint8_t *large = check_filled_new(100000, 2);
+    sarsen_log_reader *reader = NULL;
+    sarsen_command command;
+    CHECK_CHILD(body_large_block_lost, (void *)(uintptr_t)path);
+    CHECK_NUMBER(check_find_bytes(path, "blocks", large + 50000, 1000, true), 1);
+    free(large);
+
+    sarsen_store *store = check_open(path, (check_how){.read_only = true});
+    CHECK_NUMBER(sarsen_store_last_seq(store), 1);
+    CHECK_OK(sarsen_log_read(store, 1, 0, &reader, ERR));
+    CHECK_OK(sarsen_log_next(reader, 0, &command, sizeof command, NULL, ERR));
+    CHECK_NUMBER(command.seq, 1);
+    CHECK_IS(SARSEN_TIMEOUT, sarsen_log_next(reader, 0, &command, sizeof command, NULL, ERR));
+    sarsen_store *writer = check_open(path, keeps); /* beside the reader, which sees what comes instead */
+    check_set(writer, "second", "value");
+    CHECK_OK(sarsen_log_next(reader, 0, &command, sizeof command, NULL, ERR));
+    CHECK_NUMBER(command.seq, 2);
+    CHECK_BYTES(command.key.data, command.key.len, "second", 6);
+    sarsen_log_reader_free(reader);
+    check_close(store);
+    check_close(writer);
+}
+
+/* What lies behind the end of a log that is kept is no torn tail again and again. */
+static void a_torn_tail_is_reported_once(void)
+{
+    const char *path = check_path("store");
+    const check_how keeps = {.log_retention_bytes = 1 << 20};
+    uint8_t *large = check_filled_new(100000, 2);
+    sarsen_recovery recovery;
+    CHECK_CHILD(body_large_block_lost, (void *)(uintptr_t)path);
+    CHECK_NUMBER(check_find_bytes(path, "blocks", large + 50000, 1000, true), 1);
+    free(large);
+    sarsen_store *store = check_open(path, keeps);
+    CHECK_OK(sarsen_store_recovery(store, &recovery, sizeof recovery));
+    CHECK_NUMBER(recovery.verdict, SARSEN_RECOVERY_TORN_TAIL);
+    CHECK_NUMBER(recovery.last_seq, 1);
+    store = check_reopen(store, path, keeps);
+    CHECK_OK(sarsen_store_recovery(store, &recovery, sizeof recovery));
+    CHECK_NUMBER(recovery.verdict, SARSEN_RECOVERY_CLEAN);
+    CHECK_NUMBER(recovery.last_seq, 1);
+    check_set(store, "second", "value");
+    store = check_reopen(store, path, keeps);
+    CHECK_NUMBER(sarsen_store_last_seq(store), 2);
+    CHECK_NUMBER(sarsen_log_first_seq(store), 1);
+    check_sound(store);
+    check_close(store);
+}
+
 static const check_case cases[] = {
     CASE(a_sync_makes_everything_so_far_durable),
     CASE(waiting_syncs_when_nobody_else_does),
@@ -234,5 +298,7 @@ static const check_case cases[] = {
     CASE(with_a_thread_asking_is_enough),
     CASE(a_callback_may_call_back_in),
     CASE(after_a_kill_all_is_there_and_what_was_synced_is_proven),
+    CASE(what_recovery_cut_off_is_read_by_nobody),
+    CASE(a_torn_tail_is_reported_once),
 };
 CHECK_MAIN(cases)
