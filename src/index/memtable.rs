@@ -28,7 +28,7 @@ use std::{
     },
 };
 
-use super::{page::key_prefix, Entry, Hit};
+use super::{Entry, Hit};
 use crate::{
     error::{Error, Result},
     format::{align4096, align8, bytes::to_u64, record::sort_number},

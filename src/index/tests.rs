@@ -13,6 +13,7 @@ use super::{
 };
 use crate::vfs::{sim::SimVfs, OpenMode, Vfs};
 
+const UUID: &[u8; 16] = b"sixteen of bytes";
 const INLINE: u8 = 1;
 const OTHER: u8 = 2;
 
@@ -55,7 +56,7 @@ fn versions(draws: &mut Draws, shared: &[u8], count: u64, seqs: std::ops::Range<
 fn part(disk: &SimVfs, number: u64, versions: &[Version<'_>]) -> Arc<Part> {
     let path = PathBuf::from(format!("/{number:08}.run"));
     let file = disk.open(&path, OpenMode::CreateNew).unwrap();
-    let mut writer = PartWriter::new(file, number);
+    let mut writer = PartWriter::new(file, UUID, number);
     for &(key, seq, kind, value) in versions {
         let entry = Entry {
             key,
@@ -70,7 +71,7 @@ fn part(disk: &SimVfs, number: u64, versions: &[Version<'_>]) -> Arc<Part> {
             break meta;
         }
     };
-    Part::new(Arc::new(disk.clone()), path, meta, false)
+    Part::new(Arc::new(disk.clone()), path, *UUID, meta, false)
 }
 
 /// A run whose parts end between keys.
