@@ -13,8 +13,11 @@
 #   make valgrind   the C contract tests under valgrind
 #   make asan       the C contract tests and the library with AddressSanitizer
 #   make fuzz       the fuzz targets, SECONDS=10 each; TARGET=frame for one; make fuzz-long gives each 30 minutes
+#   make install    into PREFIX=/usr/local (LIBDIR=PREFIX/lib), below DESTDIR; make uninstall takes it away again
+#   make package    a tarball and Debian packages in build/packages
 #   make bench      sarsen beside its peers and the floor, hours of it; bench-quick: a minute, to see that all works
 #   make header     writes include/sarsen.h anew from src/ffi
+#   make layout     writes c_tests/layout.txt, the sizes and offsets of the header's structs, anew
 #   make clean
 
 BUILD := build
@@ -34,6 +37,8 @@ LONG_SECONDS ?= 1800
 LONG_RUNS ?= 50000000
 IMAGES ?= 200
 CYCLES ?= 10000
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -49,6 +54,7 @@ override CXXFLAGS += -std=c++17 $(WARNINGS) -Iinclude
 LIBRARIES := $(LIBRARY) -lpthread -ldl -lm
 
 EXAMPLES := $(addprefix $(BUILD)/examples/,quickstart save_game follow_log quickstart_cpp)
+CPP_HEADERS := include/sarsen.hpp $(sort $(wildcard include/sarsen/*.hpp))
 DEMO_SOURCES := $(sort $(wildcard examples/demo/*.c))
 DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
 
@@ -57,7 +63,7 @@ DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
 neighbours: ROUNDS = 500
 .PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim \
 	explore neighbours damage powercut full-disk valgrind asan fuzz fuzz-long bench bench-quick bench-build \
-	bench-draw header clean FORCE
+	bench-draw header layout install uninstall package check-install clean FORCE
 .DELETE_ON_ERROR:
 
 # A program that is linked with the shared library looks for it under its soname.
@@ -75,7 +81,7 @@ steps:
 	@mkdir -p $(BUILD)
 	@: >$(STEPS)
 
-checks: all format lint rust-tests c-tests run-examples readme demo
+checks: all format lint rust-tests c-tests check-install run-examples readme demo
 
 require:
 	@scripts/require.sh
@@ -96,8 +102,13 @@ c-tests:
 		cmake --build $(BUILD)/cmake --parallel $(JOBS)'
 	@$(STEP) c-tests ctest --test-dir $(BUILD)/cmake -j $(JOBS) --output-on-failure
 
-readme:
+readme: all
 	@$(STEP) readme scripts/check_readme.sh
+	@$(STEP) docs-cpp scripts/check_cpp_docs.sh $(TARGET)/release
+
+# A program outside of the tree, by each of the ways in.
+check-install: all
+	@$(STEP) install scripts/check_install.sh $(TARGET)/release
 
 # ---- examples --------------------------------------------------------------------------------------
 
@@ -110,7 +121,7 @@ run-examples: examples
 $(LIBRARY): FORCE
 	@cargo build --release --locked
 
-$(BUILD)/examples/quickstart_cpp: examples/quickstart.cpp examples/scratch.h include/sarsen.h $(LIBRARY)
+$(BUILD)/examples/quickstart_cpp: examples/quickstart.cpp examples/scratch.h include/sarsen.h $(CPP_HEADERS) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) $(LDFLAGS) $< $(LIBRARIES) -o $@
 
@@ -209,11 +220,26 @@ bench-build: all
 bench-draw:
 	bench/draw.py $(BUILD)/bench/results.json
 
+# ---- installing ------------------------------------------------------------------------------------------------
+
+# Builds nothing where the library is there, so that it can be run as root after `make`.
+install: $(if $(wildcard $(LIBRARY)),,all)
+	DESTDIR="$(DESTDIR)" scripts/install.sh install $(TARGET)/release "$(PREFIX)" "$(LIBDIR)"
+
+uninstall:
+	DESTDIR="$(DESTDIR)" scripts/install.sh uninstall $(TARGET)/release "$(PREFIX)" "$(LIBDIR)"
+
+package: all
+	@scripts/package.sh $(TARGET)/release $(BUILD)/packages
+
 # ---- upkeep --------------------------------------------------------------------------------------------------
 
 # The build writes its header beside its other output, never into the tree; this copies it.
 header:
 	SARSEN_WRITE_HEADER=1 cargo test --release --locked --test header
+
+layout:
+	c_tests/layout.sh write include/sarsen.h c_tests/layout.txt
 
 clean:
 	rm -rf $(BUILD)

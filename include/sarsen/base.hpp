@@ -285,7 +285,7 @@ struct core {
     core(const core &) = delete;
     core &operator=(const core &) = delete;
     ~core() { close(nullptr); }
-    // The handle counts until close has ended, since callbacks of close may look at it.
+    // Callbacks of close may use the handle, which refuses them; so it is there until close has ended.
     sarsen_status close(sarsen_error **error) noexcept {
         sarsen_status status = sarsen_store_close(store.load(std::memory_order_acquire), error);
         store.store(nullptr, std::memory_order_release);

@@ -54,8 +54,9 @@ class values {
     explicit values(std::size_t count) : views_(count), statuses_(count, SARSEN_NOT_FOUND) {}
     values(values &&) = default;
     values &operator=(values &&other) noexcept {
-        std::swap(views_, other.views_);
-        std::swap(statuses_, other.statuses_);
+        values taken(std::move(other));
+        std::swap(views_, taken.views_);
+        std::swap(statuses_, taken.statuses_);
         return *this;
     }
     ~values() {
