@@ -15,6 +15,7 @@
 #   make fuzz       the fuzz targets, SECONDS=10 each; TARGET=frame for one; make fuzz-long gives each 30 minutes
 #   make install    into PREFIX=/usr/local (LIBDIR=PREFIX/lib), below DESTDIR; make uninstall takes it away again
 #   make package    a tarball and Debian packages in build/packages
+#   make cargo-c    installs with cargo-c below build, and tries it
 #   make bench      sarsen beside its peers and the floor, hours of it; bench-quick: a minute, to see that all works
 #   make header     writes include/sarsen.h anew from src/ffi
 #   make layout     writes c_tests/layout.txt, the sizes and offsets of the header's structs, anew
@@ -63,7 +64,7 @@ DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
 neighbours: ROUNDS = 500
 .PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim \
 	explore neighbours damage powercut full-disk valgrind asan fuzz fuzz-long bench bench-quick bench-build \
-	bench-draw header layout install uninstall package check-install clean FORCE
+	bench-draw header layout install uninstall package check-install cargo-c clean FORCE
 .DELETE_ON_ERROR:
 
 # A program that is linked with the shared library looks for it under its soname.
@@ -231,6 +232,10 @@ uninstall:
 
 package: all
 	@scripts/package.sh $(TARGET)/release $(BUILD)/packages
+
+# Builds the library once more, cargo-c's way.
+cargo-c:
+	@scripts/check_cargo_c.sh $(BUILD)/cargo-c
 
 # ---- upkeep --------------------------------------------------------------------------------------------------
 

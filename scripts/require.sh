@@ -19,6 +19,7 @@ has g++ || package g++
 has make || package make
 has cmake || package cmake
 has nm || package binutils
+has pkg-config || package pkg-config
 has strace || package strace
 # Without the symbols of libc, valgrind is installed but refuses to start.
 has valgrind && valgrind -q true >/dev/null 2>&1 || package "valgrind libc6-dbg"
