@@ -112,7 +112,9 @@ class ticket {
     }
 
   private:
-    const sarsen_store *opened() const noexcept { return core_ ? core_->store.load(std::memory_order_acquire) : nullptr; }
+    const sarsen_store *opened() const noexcept {
+        return core_ ? core_->store.load(std::memory_order_acquire) : nullptr;
+    }
     std::shared_ptr<detail::core> core_;
     std::uint64_t seq_;
 };

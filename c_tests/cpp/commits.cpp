@@ -14,7 +14,8 @@ void a_batch_is_one_commit_and_tells_what_its_commands_were_given() {
     sarsen::tags tags = MUST(sarsen::tags::of({"t"}));
     sarsen::batch batch;
     CHECK(batch.empty() && batch.handle() == nullptr);
-    batch.kv_set("k", "v").stream_append("s", "r0").stream_append("s", "r1").memory_append(1, "m", tags).block_append("b");
+    batch.kv_set("k", "v").stream_append("s", "r0").stream_append("s", "r1");
+    batch.memory_append(1, "m", tags).block_append("b");
     CHECK(batch.count() == 5 && batch.handle() != nullptr);
     sarsen::ticket ticket = MUST(store.commit(batch, sarsen::survive::power));
     CHECK(ticket.seq() == 1 && store.last_seq() == 1 && ticket.durable() && batch.empty());

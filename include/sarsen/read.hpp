@@ -311,7 +311,7 @@ struct memory_details {
 
 enum class order : bool { ascending = false, descending = true };
 
-// ---- what a store and a snapshot answer ------------------------------------------------------------------------------
+// ---- what a store and a snapshot answer ----------------------------------------------------------------
 
 // Reads of one state: the newest one for a store, the frozen one for a snapshot.
 class reader {
