@@ -1,0 +1,3 @@
+module sarsen
+
+go 1.24
