@@ -372,6 +372,43 @@ static void after_close_the_last_bytes_stay_and_next_refuses(void)
     sarsen_kv_iter_free(NULL);
 }
 
+/* CORRUPT stands in the place of one pair, whichever way the pairs are read. */
+static void fill_hands_out_every_pair_around_a_damaged_one(void)
+{
+    enum { PAIRS = 40, DAMAGED = 17, LEN = 3000, CAP = 1 << 20 };
+    const char *path = check_path("store");
+    sarsen_store *store = check_open(path, (check_how){0});
+    uint8_t *buffer = malloc(CAP);
+    for (uint8_t i = 0; i < PAIRS; i++) {
+        uint8_t *value = check_filled_new(LEN, i);
+        CHECK_OK(sarsen_kv_set(store, &i, 1, value, LEN, ERR));
+        free(value);
+    }
+    check_close(store);
+    uint8_t *needle = check_filled_new(LEN, DAMAGED);
+    CHECK_NUMBER(check_find_bytes(path, "blocks", needle, LEN, true), 1);
+    free(needle);
+
+    store = check_open(path, (check_how){0});
+    sarsen_kv_iter *iter = scan(store, NULL, NULL, false);
+    size_t len = 0, count = 0;
+    CHECK_OK(sarsen_kv_iter_fill(iter, buffer, CAP, &len, &count, ERR));
+    CHECK_NUMBER(count, DAMAGED);
+    CHECK_IS(SARSEN_CORRUPT, sarsen_kv_iter_fill(iter, buffer, CAP, &len, &count, ERR));
+    CHECK_NUMBER(count, 0);
+    CHECK_OK(sarsen_kv_iter_fill(iter, buffer, CAP, &len, &count, ERR));
+    CHECK_NUMBER(count, PAIRS - DAMAGED - 1);
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *pair = buffer + i * (8 + 1 + LEN);
+        CHECK_NUMBER(pair[8], DAMAGED + 1 + i);
+        CHECK_FILLED(pair + 9, LEN, LEN, DAMAGED + 1 + i);
+    }
+    CHECK_IS(SARSEN_END, sarsen_kv_iter_fill(iter, buffer, CAP, &len, &count, ERR));
+    sarsen_kv_iter_free(iter);
+    free(buffer);
+    check_close(store);
+}
+
 static const check_case cases[] = {
     CASE(every_range_in_both_directions),
     CASE(prefixes_in_both_directions),
@@ -380,6 +417,7 @@ static const check_case cases[] = {
     CASE(deleted_keys_are_skipped),
     CASE(fill_gives_as_many_whole_records_as_fit),
     CASE(fill_too_small_says_what_it_needs_and_does_not_move),
+    CASE(fill_hands_out_every_pair_around_a_damaged_one),
     CASE(values_of_every_size_pass_through_a_scan),
     CASE(many_keys_over_many_runs),
     CASE(after_close_the_last_bytes_stay_and_next_refuses),

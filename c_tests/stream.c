@@ -488,6 +488,44 @@ static void random_operations_agree_with_a_model(void)
     check_close(store);
 }
 
+/* CORRUPT stands in the place of one record, whichever way the records are read. */
+static void fill_hands_out_every_record_around_a_damaged_one(void)
+{
+    enum { RECORDS = 40, DAMAGED = 17, LEN = 3000, CAP = 1 << 20 };
+    const char *path = check_path("store");
+    sarsen_store *store = check_open(path, (check_how){0});
+    uint8_t *buffer = malloc(CAP);
+    for (uint64_t i = 0; i < RECORDS; i++) {
+        uint8_t *record = check_filled_new(LEN, i);
+        CHECK_OK(sarsen_stream_append(store, STR("s"), record, LEN, NULL, ERR));
+        free(record);
+    }
+    check_close(store);
+    uint8_t *needle = check_filled_new(LEN, DAMAGED);
+    CHECK_NUMBER(check_find_bytes(path, "blocks", needle, LEN, true), 1);
+    free(needle);
+
+    store = check_open(path, (check_how){0});
+    sarsen_stream_iter *iter = NULL;
+    size_t len = 0, count = 0;
+    CHECK_OK(sarsen_stream_read(store, NULL, STR("s"), 0, &iter, ERR));
+    CHECK_OK(sarsen_stream_iter_fill(iter, buffer, CAP, &len, &count, ERR));
+    CHECK_NUMBER(count, DAMAGED);
+    CHECK_IS(SARSEN_CORRUPT, sarsen_stream_iter_fill(iter, buffer, CAP, &len, &count, ERR));
+    CHECK_NUMBER(count, 0);
+    CHECK_OK(sarsen_stream_iter_fill(iter, buffer, CAP, &len, &count, ERR));
+    CHECK_NUMBER(count, RECORDS - DAMAGED - 1);
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *record = buffer + i * (12 + LEN);
+        CHECK_NUMBER(check_u64(record), DAMAGED + 1 + i);
+        CHECK_FILLED(record + 12, LEN, LEN, DAMAGED + 1 + i);
+    }
+    CHECK_IS(SARSEN_END, sarsen_stream_iter_fill(iter, buffer, CAP, &len, &count, ERR));
+    sarsen_stream_iter_free(iter);
+    free(buffer);
+    check_close(store);
+}
+
 static const check_case cases[] = {
     CASE(records_are_numbered_from_0_without_gaps),
     CASE(trimming_drops_the_front_and_numbering_goes_on),
@@ -498,6 +536,7 @@ static const check_case cases[] = {
     CASE(records_of_every_size_come_back),
     CASE(fill_gives_whole_records),
     CASE(fill_too_small_says_what_it_needs_and_does_not_move),
+    CASE(fill_hands_out_every_record_around_a_damaged_one),
     CASE(names_go_up_to_the_limit_and_may_be_empty),
     CASE(records_of_4_gib_are_refused_unread),
     CASE(a_list_names_the_streams_in_order_with_their_bounds),

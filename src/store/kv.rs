@@ -209,6 +209,8 @@ pub struct KvIter {
     scan: Scan,
     /// The scan stands on a pair that was not handed out yet.
     ahead: bool,
+    /// What the next call says: the pair that it stands for is behind those that were handed out.
+    failed: Option<Error>,
     /// The current value, where it is a block.
     block: Option<View>,
 }
@@ -220,6 +222,7 @@ impl KvIter {
             view,
             scan,
             ahead: false,
+            failed: None,
             block: None,
         }
     }
@@ -239,13 +242,19 @@ impl KvIter {
     /// the store is being closed. If not, nothing has happened.
     #[inline(always)]
     pub(crate) fn next_in_page(&mut self) -> bool {
-        !self.ahead && self.block.is_none() && self.scan.next_in_page(kind::KV_INLINE)
+        !self.ahead
+            && self.failed.is_none()
+            && self.block.is_none()
+            && self.scan.next_in_page(kind::KV_INLINE)
     }
 
     fn look_ahead(&mut self) -> Result<bool> {
         check_open(&self.engine)?;
         if self.ahead {
             return Ok(true);
+        }
+        if let Some(error) = self.failed.take() {
+            return Err(error);
         }
         if self.next_in_page() {
             self.ahead = true;
@@ -287,7 +296,7 @@ impl KvIter {
     /// Writes as many whole pairs as fit: u32 key length, u32 value length, key, value.
     pub fn fill(&mut self, buffer: &mut [u8]) -> Result<Filled> {
         let mut filler = Filler::new(buffer);
-        while self.look_ahead()? {
+        while filler.before(self.look_ahead(), &mut self.failed)? {
             let (key, value) = self.pair();
             let lengths = [length_u32(key)?.to_le_bytes(), length_u32(value)?.to_le_bytes()];
             if !filler.put(&[lengths.as_flattened(), key, value]) {
@@ -342,6 +351,18 @@ impl<'a> Filler<'a> {
         self.len += total;
         self.count += 1;
         true
+    }
+
+    /// Whether there is a next record. What failed in its place waits in `failed` if the buffer has records already:
+    /// they were passed by, and are handed out first.
+    pub(super) fn before(&self, next: Result<bool>, failed: &mut Option<Error>) -> Result<bool> {
+        match next {
+            Err(error) if self.count > 0 => {
+                *failed = Some(error);
+                Ok(false)
+            }
+            next => next,
+        }
     }
 
     /// `more`: a record was found that did not fit.

@@ -74,6 +74,7 @@ impl Store {
             view,
             scan,
             ahead: false,
+            failed: None,
             index: 0,
             record: None,
         })
@@ -101,6 +102,8 @@ pub struct StreamIter {
     view: engine::View,
     scan: Scan,
     ahead: bool,
+    /// What the next call says: the record that it stands for is behind those that were handed out.
+    failed: Option<Error>,
     index: u64,
     record: Option<View>,
 }
@@ -121,6 +124,9 @@ impl StreamIter {
         check_open(&self.engine)?;
         if self.ahead {
             return Ok(true);
+        }
+        if let Some(error) = self.failed.take() {
+            return Err(error);
         }
         let previous = self.record.take();
         if !self.scan.next_in_page(kind::STREAM_RECORD) && !self.scan.next()? {
@@ -152,7 +158,7 @@ impl StreamIter {
     /// Writes as many whole records as fit: u64 index, u32 length, bytes.
     pub fn fill(&mut self, buffer: &mut [u8]) -> Result<Filled> {
         let mut filler = Filler::new(buffer);
-        while self.look_ahead()? {
+        while filler.before(self.look_ahead(), &mut self.failed)? {
             let record = self.record();
             let length = length_u32(record)?.to_le_bytes();
             if !filler.put(&[&self.index.to_le_bytes(), &length, record]) {
