@@ -17,6 +17,8 @@
 #   make package    a tarball and Debian packages in build/packages
 #   make cargo-c    installs with cargo-c below build, and tries it
 #   make bench      sarsen beside its peers and the floor, hours of it; bench-quick: a minute, to see that all works
+#   make go-test    the Go binding and raftstore; needs go 1.25 and pkg-config, else says so and skips
+#   make go-bench   the cost of a crossing, and raftstore beside raft-boltdb
 #   make header     writes include/sarsen.h anew from src/ffi
 #   make layout     writes c_tests/layout.txt, the sizes and offsets of the header's structs, anew
 #   make clean
@@ -64,7 +66,7 @@ DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
 neighbours: ROUNDS = 500
 .PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim \
 	explore neighbours damage powercut full-disk valgrind asan fuzz fuzz-long bench bench-quick bench-build \
-	bench-draw header layout install uninstall package check-install cargo-c clean FORCE
+	bench-draw header layout install uninstall package check-install cargo-c go-test go-bench clean FORCE
 .DELETE_ON_ERROR:
 
 # A program that is linked with the shared library looks for it under its soname.
@@ -236,6 +238,14 @@ package: all
 # Builds the library once more, cargo-c's way.
 cargo-c:
 	@scripts/check_cargo_c.sh $(BUILD)/cargo-c
+
+# ---- Go ---------------------------------------------------------------------------------------------------------
+
+go-test: all
+	@$(STEP) go-test scripts/run_go.sh test $(TARGET)/release
+
+go-bench: all
+	scripts/run_go.sh bench $(TARGET)/release
 
 # ---- upkeep --------------------------------------------------------------------------------------------------
 

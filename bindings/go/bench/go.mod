@@ -1,0 +1,12 @@
+module sarsen/bench
+
+go 1.25.0
+
+require (
+	go.etcd.io/bbolt v1.5.0
+	sarsen v0.0.0
+)
+
+require golang.org/x/sys v0.45.0 // indirect
+
+replace sarsen => ../
