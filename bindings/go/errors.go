@@ -17,7 +17,7 @@ type Status uint32
 const (
 	// ErrNotFound: no such key, id, record or block.
 	ErrNotFound = Status(C.SARSEN_NOT_FOUND)
-	// ErrEnd: a [Cursor] has nothing more.
+	// ErrEnd: an iterator has nothing more; loops end there and do not tell it.
 	ErrEnd = Status(C.SARSEN_END)
 	// ErrTimeout: a wait ran out.
 	ErrTimeout = Status(C.SARSEN_TIMEOUT)
@@ -49,7 +49,7 @@ const (
 	ErrInternal = Status(C.SARSEN_INTERNAL)
 )
 
-// ErrClosed is the answer of a store, snapshot, batch, transaction, cursor or log reader that was closed or has ended.
+// ErrClosed is the answer of a store, snapshot, batch, transaction or log reader that was closed or has ended.
 var ErrClosed = errors.New("sarsen: closed")
 
 // Name is the status's name in C, such as "SARSEN_NOT_FOUND".

@@ -21,7 +21,7 @@
 // # Goroutines
 //
 // A [Store] and a [Snapshot] may be used by any number of goroutines, and closed while they are: calls under way end
-// first, later ones answer [ErrClosed]. A [Batch], a [Tx], a [Cursor] and a [LogReader] belong to one goroutine at a time.
+// first, later ones answer [ErrClosed]. A [Batch], a [Tx] and a [LogReader] belong to one goroutine at a time.
 //
 // # Errors
 //
