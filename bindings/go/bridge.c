@@ -118,6 +118,11 @@ bridge_answer bridge_kv_get_many(const sarsen_store *store, const sarsen_snapsho
     return answer(SARSEN_OK, count, NULL);
 }
 
+void bridge_release_many(sarsen_view *views, size_t count)
+{
+    for (size_t i = 0; i < count; i++) sarsen_view_release(&views[i]);
+}
+
 bridge_handle bridge_kv_scan(const sarsen_store *store, const sarsen_snapshot *snapshot, const uint8_t *start,
                              size_t start_len, const uint8_t *end, size_t end_len, bool reverse)
 {

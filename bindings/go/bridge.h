@@ -68,6 +68,8 @@ bridge_answer bridge_kv_read(const sarsen_store *store, const sarsen_snapshot *s
 /* Keys lie one after another in `keys`, number i is lens[i] long. */
 bridge_answer bridge_kv_get_many(const sarsen_store *store, const sarsen_snapshot *snapshot, const uint8_t *keys,
                                  const size_t *lens, size_t count, sarsen_view *values, sarsen_status *statuses);
+/* Releases `count` views in one call. */
+void bridge_release_many(sarsen_view *views, size_t count);
 bridge_handle bridge_kv_scan(const sarsen_store *store, const sarsen_snapshot *snapshot, const uint8_t *start,
                              size_t start_len, const uint8_t *end, size_t end_len, bool reverse);
 bridge_handle bridge_kv_prefix(const sarsen_store *store, const sarsen_snapshot *snapshot, const uint8_t *prefix,

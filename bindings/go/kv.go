@@ -10,6 +10,8 @@ package sarsen
 // #cgo nocallback bridge_kv_read
 // #cgo noescape bridge_kv_get_many
 // #cgo nocallback bridge_kv_get_many
+// #cgo noescape bridge_release_many
+// #cgo nocallback bridge_release_many
 // #cgo noescape bridge_kv_scan
 // #cgo nocallback bridge_kv_scan
 // #cgo noescape bridge_kv_prefix
@@ -159,8 +161,9 @@ func (r *reads) GetMany(keys [][]byte) ([][]byte, error) {
 		start := len(space)
 		space = append(space, unsafe.Slice((*byte)(unsafe.Pointer(views[i].data)), int(views[i].len))...)
 		values[i] = space[start:len(space):len(space)]
-		C.sarsen_view_release(&views[i])
 	}
+	// All at once: cgo looks through a whole slice whose element a call is given. Those without a key are no-ops.
+	C.bridge_release_many(&views[0], C.size_t(len(views)))
 	return values, nil
 }
 
