@@ -33,8 +33,10 @@ fi
 grep -q 'AddressSanitizer: heap-buffer-overflow' "$build/asan_control.log"
 echo "the control was stopped: $(grep -m 1 -o 'AddressSanitizer: heap-buffer-overflow' "$build/asan_control.log")"
 
+# With the sanitizer in, gcc takes members of std::optional for uninitialized that the plain build knows are not read;
+# its manual says to expect that. The plain build has the warning.
 cmake -S . -B "$build/cmake" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSARSEN_LIBRARY="$(pwd)/$library" \
     -DCMAKE_C_FLAGS="-fsanitize=address -fno-omit-frame-pointer" \
-    -DCMAKE_CXX_FLAGS="-fsanitize=address -fno-omit-frame-pointer"
+    -DCMAKE_CXX_FLAGS="-fsanitize=address -fno-omit-frame-pointer -Wno-maybe-uninitialized"
 cmake --build "$build/cmake" --parallel "$jobs"
 ctest --test-dir "$build/cmake" -L contract -j "$jobs" --output-on-failure
