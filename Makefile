@@ -19,6 +19,8 @@
 #   make bench      sarsen beside its peers and the floor, hours of it; bench-quick: a minute, to see that all works
 #   make go-test    the Go binding and raftstore; needs go 1.25 and pkg-config, else says so and skips
 #   make go-bench   the cost of a crossing, and raftstore beside raft-boltdb
+#   make node-test  the Node binding, built and tested; skipped without node and npm
+#   make node-bench what a crossing from Node to C costs
 #   make header     writes include/sarsen.h anew from src/ffi
 #   make layout     writes c_tests/layout.txt, the sizes and offsets of the header's structs, anew
 #   make clean
@@ -66,7 +68,8 @@ DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
 neighbours: ROUNDS = 500
 .PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim \
 	explore neighbours damage powercut full-disk valgrind asan fuzz fuzz-long bench bench-quick bench-build \
-	bench-draw header layout install uninstall package check-install cargo-c go-test go-bench clean FORCE
+	bench-draw header layout install uninstall package check-install cargo-c go-test go-bench node-build node-test node-bench \
+	clean FORCE
 .DELETE_ON_ERROR:
 
 # A program that is linked with the shared library looks for it under its soname.
@@ -246,6 +249,27 @@ go-test: all
 
 go-bench: all
 	scripts/run_go.sh bench $(TARGET)/release
+
+# ---- Node -------------------------------------------------------------------------------------------------------
+
+NODE_BINDING := bindings/node
+
+# What is installed is what the lock file says, anew only when that has changed.
+$(NODE_BINDING)/node_modules/.package-lock.json: $(NODE_BINDING)/package-lock.json
+	cd $(NODE_BINDING) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+node-build: $(LIBRARY) $(NODE_BINDING)/node_modules/.package-lock.json
+	cd $(NODE_BINDING) && SARSEN_LIBRARY="$(abspath $(LIBRARY))" CC="$(CC)" node build.js
+
+node-test:
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+		$(MAKE) --no-print-directory node-build && \
+			$(STEP) node-test sh -c 'cd $(NODE_BINDING) && npm test --silent'; \
+	else echo "node-test: skipped, since node (20 or newer) and npm are not here: apt-get install -y nodejs npm"; fi
+
+node-bench: all node-build
+	cd $(NODE_BINDING)/bench && npm ci --ignore-scripts --no-audit --no-fund && node crossing.js
 
 # ---- upkeep --------------------------------------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ static void call_end(Call *call) {
     if (call->buffer_reference) napi_delete_reference(call->env, call->buffer_reference);
     if (call->options) sarsen_options_free(call->options);
     if (call->error) sarsen_error_free(call->error);
-    if (call->view.pin) sarsen_view_release(&call->view);
+    if (call->view.data || call->view.pin) sarsen_view_release(&call->view);
     free(call->out);
 }
 

@@ -26,6 +26,7 @@ test('values of every length come back as they went in, by each way of reading',
     assert.equal(store.kv.readSync(key, target), length)
     assert.ok(target.subarray(0, length).equals(value.subarray(0, 10)))
   }
+  assert.equal(store.statsSync().pinnedViews, 0)
   for (const way of ['getSync', 'viewSync']) assert.equal(store.kv[way]('none'), undefined)
   assert.equal(await store.kv.get('none'), undefined)
   assert.equal(store.kv.readSync('none', Buffer.alloc(1)), undefined)

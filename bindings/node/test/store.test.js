@@ -184,7 +184,8 @@ test('verify finds a flipped bit, and nothing in a store that is well', async t 
   assert.deepEqual(await store.verify(), [])
   assert.deepEqual(store.verifySync(), [])
   store.closeSync()
-  const chunk = fs.readdirSync(place, { recursive: true }).find(name => /chunk/.test(name) && fs.statSync(path.join(place, name)).isFile())
+  const chunk = fs.readdirSync(place, { recursive: true }).find(name => /chunk/.test(name) &&
+    fs.statSync(path.join(place, name)).isFile())
   const file = fs.openSync(path.join(place, chunk), 'r+')
   fs.writeSync(file, Buffer.from([8]), 0, 1, block.offset + 100000)
   fs.closeSync(file)
@@ -234,14 +235,40 @@ test('a reader beside a writer sees new commits after refresh', async t => {
   writer.closeSync()
 })
 
-test('import takes an ancestral directory over, or says why not', async t => {
+/** A record of the ancestral log: docs/FORMAT.md, 'Ancestral layout'. */
+function ancestral (variant, ...fields) {
+  const number = (value, bytes) => {
+    const packed = Buffer.alloc(8)
+    packed.writeBigUInt64LE(BigInt(value))
+    return packed.subarray(0, bytes)
+  }
+  const body = Buffer.concat([number(variant, 4), ...fields.map(field => typeof field === 'string'
+    ? Buffer.concat([number(field.length, 8), Buffer.from(field)])
+    : number(...field))])
+  return Buffer.concat([number(body.length, 8), body])
+}
+
+test('import takes an ancestral directory over, whole or with an error not at all', async t => {
   const place = folder(t)
+  const old = path.join(place, 'old')
+  fs.mkdirSync(path.join(old, 'blocks'), { recursive: true })
+  fs.writeFileSync(path.join(old, 'blocks', 'chunk_0000.bin'), 'memoryrecord')
+  const records = [ancestral(1, 'key', 'value'), ancestral(0, [7, 8], [0, 4], [0, 8], [6, 8], [1, 8], 'tag'),
+    ancestral(3, 'stream', [0, 4], [6, 8], [6, 8])]
+  fs.writeFileSync(path.join(old, 'state.wal'), Buffer.concat(records))
+  for (const way of ['import', 'importSync']) {
+    const store = open(t)
+    assert.equal(await store[way](old), 3)
+    assert.equal(text(store.kv.getSync('key')), 'value')
+    assert.deepEqual(store.memories.find({ all: ['tag'] }).allSync(), [[7n, Buffer.from('memory')]])
+    assert.equal(text(store.streams.getSync('stream', 0)), 'record')
+    assert.throws(() => store.importSync(old), SarsenError)
+  }
   const store = open(t)
-  fs.mkdirSync(path.join(place, 'old', 'blocks'), { recursive: true })
-  fs.writeFileSync(path.join(place, 'old', 'state.wal'), '')
-  assert.equal(await store.import(path.join(place, 'old')), 0)
-  assert.equal(store.importSync(path.join(place, 'old')), 0)
+  fs.truncateSync(path.join(old, 'blocks', 'chunk_0000.bin'), 3)
+  await assert.rejects(store.import(old), { code: 'SARSEN_CORRUPT' })
   await assert.rejects(store.import(path.join(place, 'missing')), SarsenError)
+  assert.equal(store.lastSeq, 0)
 })
 
 test('using closes a store: its Symbol.dispose and Symbol.asyncDispose do', async t => {
