@@ -68,8 +68,8 @@ DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
 neighbours: ROUNDS = 500
 .PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim \
 	explore neighbours damage powercut full-disk valgrind asan fuzz fuzz-long bench bench-quick bench-build \
-	bench-draw header layout install uninstall package check-install cargo-c go-test go-bench node-build node-test node-bench \
-	clean FORCE
+	bench-draw header layout install uninstall package check-install cargo-c go-test go-bench \
+	node-build node-test node-bench clean FORCE
 .DELETE_ON_ERROR:
 
 # A program that is linked with the shared library looks for it under its soname.

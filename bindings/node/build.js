@@ -11,7 +11,7 @@ const fs = require('node:fs')
 const path = require('node:path')
 
 const root = path.join(__dirname, '..', '..')
-const target = process.env.CARGO_TARGET_DIR ? path.resolve(root, process.env.CARGO_TARGET_DIR) : path.join(root, 'target')
+const target = path.resolve(root, process.env.CARGO_TARGET_DIR || 'target')
 const library = process.env.SARSEN_LIBRARY || path.join(target, 'release', 'libsarsen.a')
 const native = path.join(__dirname, 'native')
 const build = path.join(__dirname, 'build')

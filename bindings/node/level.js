@@ -58,7 +58,7 @@ class LevelIterator extends AbstractIterator {
     this.#start(this.#range)
   }
 
-  /** The walk begins with the first entry that is asked for: until then a closed snapshot is abstract-level's to name. */
+  /** The walk begins with the first entry that is asked for: a closed snapshot is abstract-level's to name. */
   #start (range) {
     this.#cursor?.close()
     this.#cursor = undefined
@@ -104,7 +104,7 @@ class LevelIterator extends AbstractIterator {
   _seek (target) {
     const range = { ...this.#range }
     if (!inside(target, range)) {
-      // Before the first entry of a range lies all of it, behind the last one nothing: as LevelDB has it, nothing at all.
+      // A target outside of the range, on either side of it, has nothing behind it.
       this.#start(undefined)
       return
     }

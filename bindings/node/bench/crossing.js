@@ -1,6 +1,6 @@
-// What a crossing from Node to C costs: a get, and a put of a batch, by C, by this binding, by koffi, and by other stores
-// from the same language. Best of five rounds over all keys for a get; one pass for puts, 1,000 a batch, all of them at
-// the level that survives the death of the process. Every answer is checked.
+// What a crossing from Node to C costs: a get, and a put of a batch, by C, by this binding, by koffi, and by other
+// stores from the same language. Best of five rounds over all keys for a get; one pass for puts, 1,000 a batch, all of
+// them at the level that survives the death of the process. Every answer is checked.
 //
 //   node bindings/node/bench/crossing.js [COUNT]      after `npm ci` in its folder, `make`, and the binding's build
 'use strict'
@@ -23,8 +23,9 @@ const VALUE = Buffer.alloc(100, 'v')
 const root = path.join(__dirname, '..', '..', '..')
 const target = path.join(root, 'target', 'release')
 const place = fs.mkdtempSync(path.join(process.env.BENCH_DIR || os.tmpdir(), 'sarsen-crossing-'))
+const hexadecimal = number => number.toString(16).padStart(8, '0')
 const keys = Array.from({ length: COUNT }, (_, number) =>
-  Buffer.from((Math.imul(number, 2654435761 | 0) >>> 0).toString(16).padStart(8, '0') + number.toString(16).padStart(8, '0')))
+  Buffer.from(hexadecimal(Math.imul(number, 2654435761 | 0) >>> 0) + hexadecimal(number)))
 const order = Array.from({ length: COUNT }, (_, number) => number * 7919 % COUNT)
 const shuffled = order.map(number => keys[number])
 const words = shuffled.map(String)
@@ -118,13 +119,15 @@ async function manySync (get) {
 /** The same calls without an addon: libsarsen.so through koffi. */
 async function byKoffi () {
   const library = koffi.load(path.join(target, 'libsarsen.so'))
-  const open = library.func('uint32_t sarsen_store_open(const char *path, void *options, _Out_ void **out, void *error)')
+  const open = library.func('uint32_t sarsen_store_open(const char *path, void *options, _Out_ void **out, void *e)')
   const options = library.func('void *sarsen_options_new()')
   const level = library.func('uint32_t sarsen_options_set_durability(void *options, uint32_t survive)')
-  const read = library.func('uint32_t sarsen_kv_read(void *store, void *snapshot, const uint8_t *key, size_t len, uint8_t *buffer, size_t cap, _Out_ size_t *out, void *error)')
+  const read = library.func('uint32_t sarsen_kv_read(void *store, void *snapshot, const uint8_t *key, size_t len, ' +
+    'uint8_t *buffer, size_t cap, _Out_ size_t *out, void *error)')
   const makeBatch = library.func('void *sarsen_batch_new()')
   const load = library.func('uint32_t sarsen_batch_load(void *batch, const uint8_t *encoded, size_t len, void *error)')
-  const commit = library.func('uint32_t sarsen_batch_commit(void *batch, void *store, uint32_t survive, void *seq, void *error)')
+  const commit = library.func('uint32_t sarsen_batch_commit(void *batch, void *store, uint32_t survive, ' +
+    'void *seq, void *error)')
   const close = library.func('uint32_t sarsen_store_close(void *store, void *error)')
   const out = [null]
   const chosen = options()
@@ -138,7 +141,9 @@ async function byKoffi () {
     for (const key of list) encoding.setKv(key, VALUE)
     const encoded = encoding.encoded()
     encoding.clear()
-    if (load(batch, encoded, encoded.length, null) !== 0 || commit(batch, store, 0, null, null) !== 0) throw new Error('koffi: put')
+    if (load(batch, encoded, encoded.length, null) !== 0 || commit(batch, store, 0, null, null) !== 0) {
+      throw new Error('koffi: put')
+    }
   })
   encoder.closeSync()
   const buffer = Buffer.alloc(VALUE.length)
@@ -164,7 +169,9 @@ async function level (name, Level) {
 }
 
 async function byLmdb () {
-  const db = lmdb.open({ path: path.join(place, 'lmdb'), encoding: 'binary', keyEncoding: 'binary', noSync: true, mapSize: 1 << 30 })
+  const db = lmdb.open({
+    path: path.join(place, 'lmdb'), encoding: 'binary', keyEncoding: 'binary', noSync: true, mapSize: 1 << 30
+  })
   const put = await puts(list => db.transactionSync(() => {
     for (const key of list) db.put(key, VALUE)
   }))
@@ -177,10 +184,14 @@ async function main () {
   try {
     const floor = c()
     const rows = [['C', floor.get, floor.put], ...await binding(), ...await byKoffi(),
-      ...await level('abstract-level on sarsen', SarsenLevel), ...await level('classic-level', ClassicLevel), ...await byLmdb()]
-    console.log(`${COUNT} keys of 16 bytes, values of 100, ${BATCH} puts a batch; Node ${process.version}; ns each, and times C`)
+      ...await level('abstract-level on sarsen', SarsenLevel), ...await level('classic-level', ClassicLevel),
+      ...await byLmdb()]
+    console.log(`${COUNT} keys of 16 bytes, values of 100, ${BATCH} puts a batch; Node ${process.version}`)
+    console.log('ns each, and in brackets how many times those of C')
     for (const [name, get, put] of rows) {
-      const figure = (value, base) => value === undefined ? ''.padStart(16) : `${value.toFixed(0).padStart(7)} (${(value / base).toFixed(1)})`.padEnd(16)
+      const figure = (value, base) => value === undefined
+        ? ''.padStart(16)
+        : `${value.toFixed(0).padStart(7)} (${(value / base).toFixed(1)})`.padEnd(16)
       console.log(`${name.padEnd(42)} get ${figure(get, floor.get)} put ${figure(put, floor.put)}`.trimEnd())
     }
   } finally {

@@ -38,8 +38,7 @@ class Cursor {
   }
 
   #buffer () {
-    const buffer = Buffer.allocUnsafeSlow(this.#bytes)
-    return buffer
+    return Buffer.allocUnsafeSlow(this.#bytes)
   }
 
   #take (buffer, length) {
@@ -64,7 +63,7 @@ class Cursor {
     return items
   }
 
-  /** The next items, as many as a buffer holds; [] at the end. Damage is thrown once; the next call goes on behind it. */
+  /** The next items, as many as a buffer holds; [] at the end. Damage is thrown; the next call goes on behind it. */
   readSync () {
     if (this.#at < this.#ready.length) return this.#rest()
     if (this.#left === 0) this.close()
@@ -108,7 +107,7 @@ class Cursor {
       this.#ready = this.readSync()
       this.#at = 0
     }
-    return this.#ready[this.#at++ < this.#ready.length ? this.#at - 1 : this.#at--]
+    return this.#at < this.#ready.length ? this.#ready[this.#at++] : undefined
   }
 
   async next () {

@@ -103,7 +103,8 @@ class KeyValue {
 
   async getMany (list, options) {
     const packed = packKeys(list)
-    return unpackValues(await native.kvGetManyAsync(this.#handle, snapshotOf(options), packed, list.length), list.length)
+    const values = await native.kvGetManyAsync(this.#handle, snapshotOf(options), packed, list.length)
+    return unpackValues(values, list.length)
   }
 
   getManySync (list, options) {

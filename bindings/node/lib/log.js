@@ -41,7 +41,9 @@ function command (buffer, at, key, tags, value) {
     case 'deleteKv':
       return Object.assign(made, { key })
     case 'appendStream':
-      return Object.assign(made, { name: key, index: readNumber(buffer, at + 16), block: blockOf(buffer, at + 32), value })
+      return Object.assign(made, {
+        name: key, index: readNumber(buffer, at + 16), block: blockOf(buffer, at + 32), value
+      })
     default: {
       const before = buffer.readBigUInt64LE(at + 16)
       return Object.assign(made, { name: key, before: before === DROP ? Infinity : Number(before) })
@@ -172,7 +174,7 @@ class Log {
     return native.logFirstSeq(this.#handle)
   }
 
-  /** A reader from commit `from` on, or from the oldest one there is. `epoch` is that of the commit before, if known. */
+  /** A reader from commit `from` on, or from the oldest there is. `epoch` is that of the commit before, if known. */
   read (options = {}) {
     const from = options.from ?? this.firstSeq
     return new LogReader(this.#store, native.logRead(this.#handle, from, options.epoch ?? 0))

@@ -1,15 +1,17 @@
 /* Key-value: (store, snapshot or absent, ...). A scan is filled by sarsen itself; keys alone are filled here. */
 #include "addon.h"
 
-static const sarsen_snapshot *snapshot_of(const Call *call) { return call->snapshot ? call->snapshot->pointer : NULL; }
+static const sarsen_snapshot *snapshot_of(const Call *call) {
+    return call->snapshot ? call->snapshot->pointer : NULL;
+}
 
 static bool prepare_get(Call *call) {
     return take_store(call, 0) && take_snapshot(call, 1) && take_bytes(call, 2, 0);
 }
 
 static void get_view(Call *call) {
-    call->status = sarsen_kv_get(call->store->pointer, snapshot_of(call), call->in[0].data, call->in[0].len, &call->view,
-                                 &call->error);
+    call->status = sarsen_kv_get(call->store->pointer, snapshot_of(call), call->in[0].data, call->in[0].len,
+                                 &call->view, &call->error);
 }
 
 static void get_run(Call *call) {
@@ -36,7 +38,8 @@ static napi_value read_finish(Call *call) {
 }
 
 static bool many_prepare(Call *call) {
-    return take_store(call, 0) && take_snapshot(call, 1) && take_bytes(call, 2, 0) && take_number(call, 3, &call->number[0]);
+    return take_store(call, 0) && take_snapshot(call, 1) && take_bytes(call, 2, 0) &&
+           take_number(call, 3, &call->number[0]);
 }
 
 /* Keys come as u32 length and bytes each; values go as u64 length (all ones: no such key) and bytes each. */

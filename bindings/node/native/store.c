@@ -168,7 +168,8 @@ static bool notify_prepare(Call *call) {
 static void notify_run(Call *call) {
     Notice *made = call->made;
     napi_threadsafe_function function = made->function;
-    call->status = sarsen_store_notify_durable(call->store->pointer, call->number[0], became_durable, made, &call->error);
+    call->status =
+        sarsen_store_notify_durable(call->store->pointer, call->number[0], became_durable, made, &call->error);
     if (call->status == SARSEN_OK) return;
     napi_release_threadsafe_function(function, napi_tsfn_abort);
     free(made);

@@ -73,8 +73,8 @@ static void fill_run(Call *call) {
 
 static void list_run(Call *call) {
     sarsen_stream_names *names = NULL;
-    call->status = sarsen_stream_list(call->store->pointer, snapshot_of(call), call->in[0].data, call->in[0].len, &names,
-                                      &call->error);
+    call->status = sarsen_stream_list(call->store->pointer, snapshot_of(call), call->in[0].data, call->in[0].len,
+                                      &names, &call->error);
     call->made = names;
 }
 

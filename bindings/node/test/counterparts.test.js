@@ -182,7 +182,8 @@ test('each counterpart is there, and a test uses it', t => {
     view: store.kv.viewSync('a')
   }
   const types = fs.readFileSync(path.join(__dirname, '..', 'index.d.ts'), 'utf8')
-  const tests = ['store.test.js', 'data.test.js'].map(name => fs.readFileSync(path.join(__dirname, name), 'utf8')).join('\n')
+  const tests = ['store.test.js', 'data.test.js'].map(name => fs.readFileSync(path.join(__dirname, name), 'utf8'))
+    .join('\n')
   const inError = types.match(/class SarsenError[\s\S]*?\n}/)[0]
   const inOptions = types.match(/interface OpenOptions[\s\S]*?\n}/)[0]
   for (const counterpart of Object.values(COUNTERPARTS).flatMap(list => list.split(' '))) {

@@ -35,7 +35,9 @@ test('values of every length come back as they went in, by each way of reading',
 test('strings of every length and script are keys', async t => {
   const store = open(t)
   const keys = ['', 'a', 'é', '日本', '😀'.repeat(30)]
-  for (let length = 40; length < 70; length++) keys.push('é'.repeat(length), '日'.repeat(length), 'a'.repeat(3 * length))
+  for (let length = 40; length < 70; length++) {
+    keys.push('é'.repeat(length), '日'.repeat(length), 'a'.repeat(3 * length))
+  }
   for (const key of keys) store.kv.setSync(key, key)
   for (const key of keys) {
     assert.equal(text(store.kv.getSync(Buffer.from(key))), key)
@@ -88,7 +90,8 @@ test('a view stays good when its store is closed', async t => {
 test('getMany answers in the order asked, with a gap for what is not there', async t => {
   const store = open(t)
   store.batch().setKv('a', '1').setKv('b', '').setKv('c', Buffer.alloc(100000, 3)).commitSync()
-  for (const got of [await store.kv.getMany(['c', 'x', 'b', 'a']), store.kv.getManySync(['c', 'x', Buffer.from('b'), 'a'])]) {
+  const promised = await store.kv.getMany(['c', 'x', 'b', 'a'])
+  for (const got of [promised, store.kv.getManySync(['c', 'x', Buffer.from('b'), 'a'])]) {
     assert.equal(got.length, 4)
     assert.equal(got[0].length, 100000)
     assert.equal(got[1], undefined)

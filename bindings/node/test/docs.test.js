@@ -28,7 +28,8 @@ function programs () {
   const whole = pieces.filter(piece => piece.startsWith('import'))
   const parts = pieces.filter(piece => !piece.startsWith('import'))
   const open = "import { Store } from 'sarsen'\nconst store = Store.openSync('page.sarsen')\n"
-  return { count: pieces.length, list: [...whole.map(piece => start + piece), start + open + parts.join('') + 'store.closeSync()\n'] }
+  const joined = start + open + parts.join('') + 'store.closeSync()\n'
+  return { count: pieces.length, list: [...whole.map(piece => start + piece), joined] }
 }
 
 test('each program of docs/node.md runs as it stands', t => {

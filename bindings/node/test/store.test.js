@@ -286,7 +286,12 @@ test('a store that was forgotten is closed when it is collected, with a warning'
   const program = `
     const { Store } = require(${JSON.stringify(path.join(__dirname, '..'))})
     const place = ${JSON.stringify(place)}
-    const forget = () => { const store = Store.openSync(place); store.kv.setSync('a', 'b'); store.kv.scan(); store.snapshotSync() }
+    const forget = () => {
+      const store = Store.openSync(place)
+      store.kv.setSync('a', 'b')
+      store.kv.scan()
+      store.snapshotSync()
+    }
     process.on('warning', warning => {
       console.log(warning.name)
       Store.openSync(place).closeSync()

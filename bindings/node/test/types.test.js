@@ -65,7 +65,8 @@ test('each class has exactly the members that its types declare', t => {
     store.closeSync()
     fs.rmSync(directory, { recursive: true })
   })
-  const parts = { KeyValue: store.kv, Streams: store.streams, Memories: store.memories, Blocks: store.blocks, Log: store.log }
+  const { kv, streams, memories, blocks, log } = store
+  const parts = { KeyValue: kv, Streams: streams, Memories: memories, Blocks: blocks, Log: log }
   for (const [name, part] of Object.entries(parts)) {
     assert.deepEqual(there(Object.getPrototypeOf(part)), declared(name), name)
   }
