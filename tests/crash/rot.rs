@@ -157,18 +157,18 @@ impl Rotting<'_> {
             return Err(format!("commit {newest} is part of an import"));
         };
         let damaged = match compare_all(store, &model, self.known) {
-            Ok(()) => false,
+            Ok(()) => None,
             // Salvage may go back behind what upkeep has kept: less than all, and no wrong byte.
             Err(Difference::Missing(_) | Difference::Failed(Error::NotFound)) if salvaged => return Ok(true),
-            Err(Difference::Failed(Error::Corrupt { .. } | Error::NotFound)) => true,
+            Err(Difference::Failed(error @ (Error::Corrupt { .. } | Error::NotFound))) => Some(error),
             Err(Difference::Wrong(what) | Difference::Missing(what)) => return Err(what),
             Err(Difference::Failed(error)) => return Err(format!("reading: {error}")),
         };
         match store.verify() {
-            Ok(findings) if findings.is_empty() && damaged => {
-                Err("reading says that it is damaged, verify doesn't".into())
-            }
-            Ok(_) | Err(Error::Corrupt { .. }) => Ok(damaged),
+            Ok(findings) if findings.is_empty() && damaged.is_some() => Err(format!(
+                "reading says that it is damaged ({damaged:?}), verify doesn't"
+            )),
+            Ok(_) | Err(Error::Corrupt { .. }) => Ok(damaged.is_some()),
             Err(error) => Err(format!("verifying: {error}")),
         }
     }
