@@ -124,8 +124,8 @@ fn unsafe_stays_in_two_places() {
 #[test]
 fn nothing_is_left_undone() {
     each(|name, text| {
-        for mark in ["todo!(", "unimplemented!(", "dbg!("] {
-            assert!(!text.contains(mark), "src/{name} has {mark}");
+        for mark in ["todo", "unimplemented", "dbg"] {
+            assert!(!text.contains(&format!("{mark}!(")), "src/{name} has {mark}!");
         }
     });
 }
