@@ -19,6 +19,8 @@ summaries=$(grep -c 'ERROR SUMMARY:' "$log" || true)
 clean=$(grep -c 'ERROR SUMMARY: 0 errors' "$log" || true)
 if [ "$status" -ne 0 ]; then
     grep -v 'ERROR SUMMARY: 0 errors' "$log" | tail -n 200 >&2
+    echo "run_valgrind.sh: what failed, in short:" >&2
+    grep -E -B 1 'again with:|ERROR SUMMARY: [1-9]|\(Failed\)|\(Timeout\)' "$log" | tail -n 30 >&2 || true
     echo "run_valgrind.sh: failed; the whole log is in $log" >&2
     exit "$status"
 fi
