@@ -55,7 +55,7 @@ use trace::Trace;
 
 /// So many seeds are tried of each, those of one kind before those of the next.
 const HISTORIES: u64 = 2_000;
-const THREADS: u64 = 2_000;
+const THREADS: u64 = 5_000;
 const ROTTEN: u64 = 100;
 const MODEL_RUNS: u64 = 30;
 
@@ -78,9 +78,9 @@ const NOTICED: &[(Defect, Test, u64)] = &[
     (Defect::LeaderSyncsOnlyTheLog, Test::Crash, 4),
     (Defect::LogNotSynced, Test::Crash, 1),
     (Defect::FailedSyncRetried, Test::Crash, 54),
-    (Defect::SegmentSyncsOverlap, Test::Threads, 15),
+    (Defect::SegmentSyncsOverlap, Test::Threads, 2838),
     (Defect::ReplayTakenForDurable, Test::Crash, 143),
-    (Defect::LargeBlocksNotRewritten, Test::Crash, 108),
+    (Defect::LargeBlocksNotRewritten, Test::Crash, 10),
     (Defect::SegmentNotSynced, Test::Crash, 10),
     (Defect::SegmentNameNotSynced, Test::Crash, 1),
     (Defect::MarkBeforeSync, Test::Crash, 44),
@@ -121,7 +121,7 @@ const NOTICED: &[(Defect, Test, u64)] = &[
     (Defect::ImportNotSynced, Test::Crash, 8),
     (Defect::BlocksNotChecked, Test::Crash, 50),
     (Defect::IndexPagesNotChecked, Test::Rot, 3),
-    (Defect::LargeWriteTooLong, Test::Threads, 3),
+    (Defect::LargeWriteTooLong, Test::Threads, 9),
     (Defect::RewrittenChunkNotSynced, Test::Crash, 4),
     (Defect::RewrittenNameNotSynced, Test::Crash, 98),
     (Defect::MergedPartNamesNotSynced, Test::Crash, 17),

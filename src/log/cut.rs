@@ -12,13 +12,19 @@ use crate::{
         frame::{FrameHeader, HEADER_BYTES},
         manifest::LogPosition,
     },
-    vfs::{OpenMode, Vfs},
+    vfs::{File, OpenMode, Vfs},
 };
 
-/// Wipes out, durably, every header that could go on with the log behind `position`, where commit `seq` comes next. To
-/// be called once an opening's epoch is durable and before its first append. A crash in here changes nothing that
-/// recovery would find: what is wiped out was left out before.
-pub(crate) fn cut_off(vfs: &Arc<dyn Vfs>, directory: &Path, position: &LogPosition, seq: u64) -> Result<()> {
+/// Wipes out every header that could go on with the log behind `position`, where commit `seq` comes next. To be called
+/// once an opening's epoch is durable and before its first append; the caller syncs the files that it returns. A crash
+/// in here changes nothing that recovery would find: what is wiped out was left out before.
+pub(crate) fn cut_off(
+    vfs: &Arc<dyn Vfs>,
+    directory: &Path,
+    position: &LogPosition,
+    seq: u64,
+) -> Result<Vec<Arc<dyn File>>> {
+    let mut wiped = Vec::new();
     for (number, _) in segment_files(vfs.as_ref(), directory)? {
         if number < position.segment {
             continue;
@@ -41,11 +47,13 @@ pub(crate) fn cut_off(vfs: &Arc<dyn Vfs>, directory: &Path, position: &LogPositi
         file.read_at(offset, &mut head)?;
         let goes_on = FrameHeader::decode_unchecked(&head)
             .is_some_and(|(header, _)| header.seq == seq && header.previous_crc == position.previous_crc);
-        if goes_on {
+        // Zeros may be those of an opening that did not see them through to the disk; the page cache alone has them.
+        let perhaps_wiped = head == [0; HEADER_BYTES];
+        if goes_on || perhaps_wiped {
             let file = vfs.open(&path, OpenMode::Write)?;
             file.write_at(offset, &[0; HEADER_BYTES])?;
-            file.sync()?;
+            wiped.push(file);
         }
     }
-    Ok(())
+    Ok(wiped)
 }

@@ -156,7 +156,7 @@ fn live(seed: u64, sync_lies: bool, tally: &mut Tally) {
             .0;
             next.manifest.limit = u64::MAX;
             let (position, seq) = (next.appender.position(), next.last_seq() + 1);
-            cut_off(&shared(&found), &directory(), &position, seq).unwrap();
+            cut_off_durably(&found, &position, seq);
             tally.undone += log.commits.len() as u64 - next.commits.len() as u64;
         }
         (log, disk) = (next, found);

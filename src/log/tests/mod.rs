@@ -84,6 +84,12 @@ fn shared(disk: &SimVfs) -> Arc<dyn Vfs> {
     Arc::new(disk.clone())
 }
 
+fn cut_off_durably(disk: &SimVfs, position: &LogPosition, seq: u64) {
+    for file in cut_off(&shared(disk), &directory(), position, seq).unwrap() {
+        file.sync().unwrap();
+    }
+}
+
 /// The manifest of a store that was just created.
 fn empty() -> ReplayStart {
     ReplayStart {

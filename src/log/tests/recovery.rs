@@ -483,7 +483,7 @@ fn what_recovery_undid_does_not_come_back_once_it_was_cut_off() {
                 ..log.manifest
             };
             let (_, end) = recover(&disk, 0, start);
-            cut_off(&shared(&disk), &directory(), &end.position, limit + 1).unwrap();
+            cut_off_durably(&disk, &end.position, limit + 1);
             for seed in 0..20 {
                 let (commits, end) = log.recover(&disk.crash(seed));
                 assert!(commits.len() as u64 <= limit, "{} of {limit}", commits.len());
@@ -492,5 +492,29 @@ fn what_recovery_undid_does_not_come_back_once_it_was_cut_off() {
             let (commits, _) = log.recover(&disk);
             assert_eq!(commits, log.commits[..limit as usize]);
         }
+    }
+}
+
+#[test]
+fn what_was_cut_off_in_the_page_cache_only_is_cut_off_again() {
+    let disk = disk(1);
+    let mut log = Log::create(&disk, LogWrite::Mapped, 16 << 10);
+    log.append_many(10);
+    for segment in log.appender.segments() {
+        segment.sync().unwrap();
+    }
+    let start = ReplayStart {
+        limit: 5,
+        ..log.manifest
+    };
+    let (_, end) = recover(&disk, 0, start);
+    cut_off(&shared(&disk), &directory(), &end.position, 6).unwrap(); // and killed before the sync
+    let came_back = (0..20).any(|seed| log.recover(&disk.crash(seed)).0.len() > 5);
+    assert!(came_back, "the control: zeros that were not synced may be lost");
+    let reopened = disk.restart();
+    cut_off_durably(&reopened, &end.position, 6);
+    for seed in 0..20 {
+        let (commits, end) = log.recover(&reopened.crash(seed));
+        assert_eq!((commits.len(), end.damage), (5, None));
     }
 }
