@@ -202,6 +202,47 @@ static void damaged_bytes_are_never_handed_out(void)
     }
 }
 
+/* Between large blocks there may be unused space, so a head that is gone looks like it; the index knows better. */
+static void a_loose_block_whose_head_is_gone_is_damage_and_can_be_freed(void)
+{
+    const size_t sizes[] = {100, 200000};
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        const char *path = check_path("store");
+        char file[32];
+        sarsen_store *store = check_open(path, (check_how){0});
+        sarsen_batch *batch = sarsen_batch_new();
+        sarsen_block block, other, forged;
+        sarsen_view view;
+        uint8_t *data = check_filled_new(sizes[i], i);
+        CHECK_OK(sarsen_block_append(store, data, sizes[i], &block, ERR));
+        CHECK_OK(sarsen_block_append(store, data, sizes[i], &other, ERR));
+        CHECK_OK(sarsen_store_checkpoint(store, ERR));
+        check_close(store);
+        snprintf(file, sizeof file, "blocks/chunk_%04u.bin", (unsigned)block.chunk);
+        for (int byte = 0; byte < 4; byte++) /* of the magic: it is zero then */
+            flip_byte(check_join(path, file), (off_t)block.offset + byte, (uint8_t)(sizes[i] < 65536 ? "SBLK" : "LBLK")[byte]);
+        store = check_open(path, (check_how){0});
+        CHECK_IS(SARSEN_CORRUPT, sarsen_block_view(store, &block, 0, block.len, &view, ERR));
+        CHECK_IS(SARSEN_CORRUPT, sarsen_block_read(store, &block, 0, data, sizes[i], ERR));
+        CHECK_OK(sarsen_batch_append_stream_block(batch, STR("stream"), &block, ERR));
+        CHECK_IS(SARSEN_CORRUPT, sarsen_batch_commit(batch, store, 0, NULL, ERR));
+        CHECK(findings(store, file) > 0);
+        forged = other; /* a whole block of another length is there: no damage */
+        forged.len--;
+        CHECK_IS(SARSEN_NOT_FOUND, sarsen_block_view(store, &forged, 0, forged.len, &view, ERR));
+        CHECK_OK(sarsen_block_view(store, &other, 0, other.len, &view, ERR));
+        CHECK_FILLED(view.data, view.len, sizes[i], i);
+        sarsen_view_release(&view);
+        CHECK_OK(sarsen_block_free(store, &block, ERR));
+        CHECK_IS(SARSEN_NOT_FOUND, sarsen_block_view(store, &block, 0, block.len, &view, ERR));
+        if (sizes[i] > 65536) CHECK_NUMBER(findings(store, ""), 0);
+        check_close(store);
+        check_remove_tree(path);
+        sarsen_batch_free(batch);
+        free(data);
+    }
+}
+
 /* ---- the log ------------------------------------------------------------------------------------------ */
 
 typedef struct killed {
@@ -580,6 +621,7 @@ static const check_case cases[] = {
     CASE(a_sound_store_has_no_findings),
     CASE(damage_to_log_that_is_kept_is_found),
     CASE(damaged_bytes_are_never_handed_out),
+    CASE(a_loose_block_whose_head_is_gone_is_damage_and_can_be_freed),
     CASE(a_torn_tail_that_was_never_durable_is_cut_off_and_told),
     CASE(damage_to_durable_commits_is_an_error_until_salvaged),
     CASE(salvaging_a_sound_store_is_plain_opening),

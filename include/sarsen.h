@@ -675,7 +675,8 @@ sarsen_status sarsen_block_free(const sarsen_store *store,
                                 sarsen_error **error);
 
 // Copies `len` bytes of a block, from byte `from` on, to `buffer`. Every byte was checked against its CRC; only the
-// 64 KiB pages that the range touches are. NOT_FOUND: no such block; INVALID_ARGUMENT: the range leaves it.
+// 64 KiB pages that the range touches are. NOT_FOUND: no such block; INVALID_ARGUMENT: the range leaves it; CORRUPT:
+// its bytes fail their check, or the index says that it is there and it isn't.
 sarsen_status sarsen_block_read(const sarsen_store *store,
                                 const sarsen_block *block,
                                 uint64_t from,

@@ -104,7 +104,7 @@ impl Pending {
 
     /// Checked bytes of a block, `None` where its address isn't pending. Errors as in `Chunk::read`.
     pub(crate) fn read(&self, address: &BlockAddress, from: u64, len: u64) -> Result<Option<BlockSlice<'_>>> {
-        let Some(image) = self.find(address) else {
+        let Some(image) = self.find(address.chunk, address.offset) else {
             return Ok(None);
         };
         check_range(address, from, len)?;
@@ -145,19 +145,28 @@ impl Pending {
         )))
     }
 
-    fn find(&self, address: &BlockAddress) -> Option<&PendingImage> {
+    /// Whether an image has a block at this address, `None` where its address isn't pending.
+    pub(crate) fn has_block_at(&self, chunk: u32, offset: u64) -> Option<bool> {
+        let image = self.find(chunk, offset)?;
+        let within = offset.saturating_sub(image.offset);
+        let place = image.image_offset.saturating_add(within);
+        let bytes = image.region.bytes(place, image.image_len.saturating_sub(within));
+        Some(bytes.and_then(BlockHeader::decode).is_some())
+    }
+
+    fn find(&self, chunk: u32, offset: u64) -> Option<&PendingImage> {
         let (mut low, mut high) = (0, self.len.load(Acquire));
         while low < high {
             let middle = low + (high - low) / 2;
             let image = self.get(middle)?;
-            if (image.chunk, image.offset) <= (address.chunk, address.offset) {
+            if (image.chunk, image.offset) <= (chunk, offset) {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
         let image = self.get(low.checked_sub(1)?)?;
-        (image.chunk == address.chunk && address.offset < image.end()).then_some(image)
+        (image.chunk == chunk && offset < image.end()).then_some(image)
     }
 
     /// In the order of addresses, which is that of commits.

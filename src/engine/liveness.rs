@@ -17,20 +17,43 @@ impl View {
     /// Whether the block is loose and holds itself, or a record holds it, and its bytes are there.
     pub(crate) fn is_live(&self, address: &BlockAddress) -> Result<bool> {
         match self.block_range(address, 0, 0) {
-            Ok(_) => {}
-            Err(Error::NotFound) => return Ok(false),
-            Err(error) => return Err(error),
+            Ok(_) => Ok(self.holds_itself(address)? || self.is_held_by_record(address)?),
+            Err(Error::NotFound) => match self.why_missing(address) {
+                Error::NotFound => Ok(false),
+                error => Err(error),
+            },
+            Err(error) => Err(error),
         }
-        Ok(self.holds_itself(address)? || self.is_held_by_record(address)?)
     }
 
     /// Whether the bytes of this block, not of another one in its place, are there, damaged or not.
     pub(crate) fn is_there(&self, address: &BlockAddress) -> Result<bool> {
         match self.block_range(address, 0, 0) {
             Ok(_) | Err(Error::Corrupt { .. }) => Ok(true),
-            Err(Error::NotFound) => Ok(false),
+            Err(Error::NotFound) => match self.why_missing(address) {
+                Error::NotFound => Ok(false),
+                Error::Corrupt { .. } => Ok(true),
+                error => Err(error),
+            },
             Err(error) => Err(error),
         }
+    }
+
+    /// Why no block was found at its address: `Corrupt` where the index says that one is there, else `NotFound`.
+    pub(crate) fn why_missing(&self, address: &BlockAddress) -> Error {
+        match self.is_gone(address) {
+            Ok(true) => self.state.block_is_gone(address.chunk, address.offset),
+            Ok(false) => Error::NotFound,
+            Err(error) => error,
+        }
+    }
+
+    fn is_gone(&self, address: &BlockAddress) -> Result<bool> {
+        if self.is_held_by_record(address)? {
+            return Ok(true);
+        }
+        // What holds itself is known by its place alone: another block may lie there, under its own length and CRC.
+        Ok(self.holds_itself(address)? && !self.state.has_block_at(address.chunk, address.offset)?)
     }
 
     fn holds_itself(&self, address: &BlockAddress) -> Result<bool> {

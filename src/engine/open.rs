@@ -284,11 +284,12 @@ impl Engine {
         let position = lock(&self.append).appender.position();
         let next_seq = self.last_seq().saturating_add(1);
         if !is_made(Defect::NothingCutOff) {
-            let wiped = log::cut_off(&self.vfs, &self.log_directory(), &position, next_seq).inspect_err(|error| {
-                if !matches!(error, Error::NoSpace { .. }) {
-                    self.poison(error);
-                }
-            })?;
+            let wiped =
+                log::cut_off(&self.vfs, &self.log_directory(), &position, next_seq).inspect_err(|error| {
+                    if !matches!(error, Error::NoSpace { .. }) {
+                        self.poison(error);
+                    }
+                })?;
             for file in wiped {
                 file.sync().inspect_err(|error| self.poison(error))?;
             }

@@ -191,15 +191,33 @@ impl State {
         Ok(slice)
     }
 
+    /// Whether a block with a good header begins at this address, which is that of one; its bytes are not looked at.
+    pub(crate) fn has_block_at(&self, chunk: u32, offset: u64) -> Result<bool> {
+        let mut generations = self.generations.iter();
+        if let Some(found) = generations.find_map(|generation| generation.pending.has_block_at(chunk, offset))
+        {
+            return Ok(found);
+        }
+        match self.chunks.get(chunk) {
+            Some(chunk) => chunk.has_block_at(offset),
+            None => Ok(false),
+        }
+    }
+
+    /// That no block is at an address where the index says that one is.
+    pub(crate) fn block_is_gone(&self, chunk: u32, offset: u64) -> Error {
+        Error::corrupt(
+            self.chunk_file(chunk),
+            offset,
+            "a block that the index names is not there",
+        )
+    }
+
     /// A whole block that an entry of the index names: if it isn't there, that is damage.
     pub(crate) fn read_owned_block(&self, address: &BlockAddress) -> Result<BlockSlice<'_>> {
         self.read_block(address, 0, address.len)
             .map_err(|error| match error {
-                Error::NotFound => Error::corrupt(
-                    self.chunk_file(address.chunk),
-                    address.offset,
-                    "a block that the index names is not there",
-                ),
+                Error::NotFound => self.block_is_gone(address.chunk, address.offset),
                 error => error,
             })
     }

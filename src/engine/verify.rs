@@ -198,17 +198,34 @@ impl Engine {
                 }
             }
             let Some(entry) = entries.entry() else { return };
+            match record::RecordKey::decode(entry.key) {
+                // Below the stream's bounds: dead, only not merged away yet.
+                Some(record::RecordKey::StreamRecord { stream_id, index })
+                    if !view.stream_reaches(stream_id, index).unwrap_or(true) =>
+                {
+                    continue;
+                }
+                // A loose block holds itself. Of others the record that holds it has the address.
+                Some(record::RecordKey::Block {
+                    chunk,
+                    offset,
+                    owner: [],
+                }) => {
+                    let found = view.state.has_block_at(chunk, offset);
+                    if let Some(error) = match found {
+                        Ok(true) => None,
+                        Ok(false) => Some(view.state.block_is_gone(chunk, offset)),
+                        Err(error) => Some(error),
+                    } {
+                        findings.push(finding_of(&error, &view.state.chunk_file(chunk)));
+                    }
+                    continue;
+                }
+                _ => {}
+            }
             let Some(block) = record::block_of(entry.kind, entry.value) else {
                 continue;
             };
-            if let Some(record::RecordKey::StreamRecord { stream_id, index }) =
-                record::RecordKey::decode(entry.key)
-            {
-                // Below the stream's bounds: dead, only not merged away yet.
-                if !view.stream_reaches(stream_id, index).unwrap_or(true) {
-                    continue;
-                }
-            }
             // Chunk files were read whole above; here it is about blocks that are missing or still in the log.
             if let Err(error) = view.block_range(&block, 0, block.len.min(1)) {
                 let key: Vec<u8> = entry.key.iter().take(64).copied().collect();

@@ -108,7 +108,8 @@ pub unsafe extern "C" fn sarsen_block_free(
 }
 
 /// Copies `len` bytes of a block, from byte `from` on, to `buffer`. Every byte was checked against its CRC; only the
-/// 64 KiB pages that the range touches are. NOT_FOUND: no such block; INVALID_ARGUMENT: the range leaves it.
+/// 64 KiB pages that the range touches are. NOT_FOUND: no such block; INVALID_ARGUMENT: the range leaves it; CORRUPT:
+/// its bytes fail their check, or the index says that it is there and it isn't.
 #[no_mangle]
 pub unsafe extern "C" fn sarsen_block_read(
     store: *const sarsen_store,
