@@ -89,7 +89,14 @@ impl Merge {
         match self.builder.step(STEP_BYTES, &mut self.observer)? {
             BuildStep::Working => Ok(false),
             BuildStep::Part { meta, last_key } => {
-                self.publish(engine, Some(meta), Some(last_key))?;
+                let path = engine.part_path(meta.file);
+                self.publish(engine, Some(meta), Some(last_key))
+                    .inspect_err(|error| {
+                        // On a full disk no manifest names the part, and its space is what the next attempt needs.
+                        if matches!(error, Error::NoSpace { .. }) {
+                            let _ = engine.vfs.unlink(&path);
+                        }
+                    })?;
                 Ok(false)
             }
             BuildStep::Done => {

@@ -396,6 +396,9 @@ mod beside;
 mod explored;
 #[cfg(test)]
 #[cfg(not(sarsen_explore))]
+mod full_disk;
+#[cfg(test)]
+#[cfg(not(sarsen_explore))]
 mod refused;
 #[cfg(test)]
 #[cfg(not(sarsen_explore))]

@@ -363,7 +363,7 @@ impl Engine {
             .fetch_max(newest_chunk.saturating_add(1), Ordering::Relaxed);
         self.next_file
             .fetch_max(newest_part.saturating_add(1), Ordering::Relaxed);
-        self.readers.release(&self.supply)
+        self.readers.release(&self.supply).map(drop)
     }
 
     /// Closing is near: calls that wait, or work for long, come to an end.

@@ -103,19 +103,12 @@ impl Readers {
         }
     }
 
-    /// Unlinks or recycles what no foreign reader needs. One that can't be unlinked is an orphan for the next
-    /// opening; the store itself is not harmed by it.
-    pub(crate) fn release(&self, supply: &Supply) -> Result<()> {
-        loop {
-            let Some(generation) = lock(&self.queue).front().map(|(generation, _)| *generation) else {
-                return Ok(());
-            };
-            if self.needed_below(generation)? {
-                return Ok(());
-            }
-            let Some((_, what)) = lock(&self.queue).pop_front() else {
-                return Ok(());
-            };
+    /// Unlinks or recycles what no foreign reader needs; whether that was anything. One that can't be unlinked is an
+    /// orphan for the next opening; the store itself is not harmed by it.
+    pub(crate) fn release(&self, supply: &Supply) -> Result<bool> {
+        let mut released = false;
+        while let Some(what) = self.next_unneeded()? {
+            released = true;
             match what {
                 Retired::File(path) => self.vfs.unlink(&path)?,
                 // A reader with an older state may come to it later: it is mapped before its name goes.
@@ -130,6 +123,17 @@ impl Readers {
                 Retired::Segment(segment) => supply.recycle(segment)?,
             }
         }
+        Ok(released)
+    }
+
+    /// Looked at and taken under one lock: several threads release at once.
+    fn next_unneeded(&self) -> Result<Option<Retired>> {
+        let mut queue = lock(&self.queue);
+        match queue.front() {
+            Some((generation, _)) if !self.needed_below(*generation)? => {}
+            _ => return Ok(None),
+        }
+        Ok(queue.pop_front().map(|(_, what)| what))
     }
 
     /// Closes the description; pending files become orphans, which the next writer removes.

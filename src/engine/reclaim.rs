@@ -18,7 +18,7 @@ use super::{
 use crate::vfs::sync::disordered;
 use crate::{
     blocks::{chunk_file_name, Chunk, RewriteStep, Rewriter},
-    error::Result,
+    error::{Error, Result},
     format::manifest::ChunkMeta,
     vfs::{is_made, lock_exclusively, Defect},
 };
@@ -129,10 +129,13 @@ impl Reclaim {
         match outcome {
             RewriteStep::Working => Ok(ReclaimStep::Working),
             RewriteStep::Done { meta, chunk, .. } => {
-                if !is_made(Defect::RewrittenNameNotSynced) {
-                    engine.vfs.sync_directory(&engine.blocks_directory())?;
-                }
-                self.switch(engine, Some((meta, chunk)))?;
+                let path = chunk.path().to_owned();
+                self.put_in_force(engine, meta, chunk).inspect_err(|error| {
+                    // On a full disk no manifest names the new file, and its space is what the next attempt needs.
+                    if matches!(error, Error::NoSpace { .. }) {
+                        let _ = engine.vfs.unlink(&path);
+                    }
+                })?;
                 Ok(ReclaimStep::Done)
             }
             RewriteStep::Empty => {
@@ -140,6 +143,13 @@ impl Reclaim {
                 Ok(ReclaimStep::Done)
             }
         }
+    }
+
+    fn put_in_force(&self, engine: &Engine, meta: ChunkMeta, chunk: Arc<Chunk>) -> Result<()> {
+        if !is_made(Defect::RewrittenNameNotSynced) {
+            engine.vfs.sync_directory(&engine.blocks_directory())?;
+        }
+        self.switch(engine, Some((meta, chunk)))
     }
 
     pub(super) fn heap_bytes(&self) -> u64 {

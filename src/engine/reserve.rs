@@ -84,12 +84,19 @@ impl Engine {
         self.fill_reserve(0)
     }
 
-    /// Does what only gives space back: where the disk is full, once more with the reserve.
+    /// Does what only gives space back: where the disk is full, once more without the files that nobody needs, or with
+    /// the reserve.
     pub(super) fn with_reserve(&self, work: impl Fn() -> Result<()>) -> Result<()> {
         match work() {
             Err(error @ Error::NoSpace { .. }) => {
                 self.reserve.users.fetch_add(1, Ordering::Relaxed);
                 let _use = Use(&self.reserve.users);
+                if self.readers.release(&self.supply)? {
+                    match work() {
+                        Err(Error::NoSpace { .. }) => {}
+                        outcome => return outcome,
+                    }
+                }
                 match self.spend_reserve() {
                     true => work(),
                     false => Err(error),
@@ -99,11 +106,12 @@ impl Engine {
         }
     }
 
-    /// A job failed on a full disk; true if it may begin anew, with the reserve.
-    pub(super) fn spend_reserve_for_a_job(&self) -> bool {
-        let spent = self.spend_reserve();
-        self.reserve.job_waits.store(spent, Ordering::Relaxed);
-        spent
+    /// A job failed on a full disk; true if it may begin anew: without the files that nobody needs, with the reserve,
+    /// or with what the other jobs had.
+    pub(super) fn find_space_for_a_job(&self, give_up_others: impl FnOnce() -> bool) -> Result<bool> {
+        let found = self.readers.release(&self.supply)? || self.spend_reserve() || give_up_others();
+        self.reserve.job_waits.store(found, Ordering::Relaxed);
+        Ok(found)
     }
 
     /// A commit found the disk full: upkeep goes to all lengths, once.

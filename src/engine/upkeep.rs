@@ -54,6 +54,27 @@ impl Upkeep {
             + self.merge.as_ref().map_or(0, Merge::heap_bytes)
             + self.reclaim.as_ref().map_or(0, Reclaim::heap_bytes)
     }
+
+    /// Lets go of the merge under way, and of what it has on disk; false if there is none.
+    fn give_up_merge(&mut self) -> bool {
+        let Some(merge) = self.merge.take() else {
+            return false;
+        };
+        merge.abandon();
+        if let Some(making) = &mut self.making_space {
+            making.merge = true;
+        }
+        true
+    }
+
+    /// The same for a chunk's rewriting.
+    fn give_up_reclaim(&mut self) -> bool {
+        let Some(reclaim) = self.reclaim.take() else {
+            return false;
+        };
+        reclaim.abandon();
+        true
+    }
 }
 
 impl Engine {
@@ -204,9 +225,9 @@ impl Engine {
                 Ok(true)
             }
             Err(error) => {
-                let outcome = self.upkeep_failed(error);
-                // Where nobody knows which manifest is on disk, the new one may name the files.
                 let checkpoint = upkeep.checkpoint.take();
+                let outcome = self.upkeep_failed(upkeep, error);
+                // Where nobody knows which manifest is on disk, the new one may name the files.
                 if let Some(checkpoint) = checkpoint.filter(|_| self.group.poisoned().is_none()) {
                     checkpoint.abandon(self);
                 }
@@ -230,13 +251,8 @@ impl Engine {
                 Ok(true)
             }
             Err(error) => {
-                if let Some(merge) = upkeep.merge.take() {
-                    merge.abandon();
-                }
-                if let Some(making) = &mut upkeep.making_space {
-                    making.merge = true;
-                }
-                self.upkeep_failed(error)
+                upkeep.give_up_merge();
+                self.upkeep_failed(upkeep, error)
             }
         }
     }
@@ -259,26 +275,27 @@ impl Engine {
                 Ok(true)
             }
             Ok(ReclaimStep::GaveUp) => {
-                if let Some(reclaim) = upkeep.reclaim.take() {
-                    reclaim.abandon();
-                }
+                upkeep.give_up_reclaim();
                 Ok(true)
             }
             Err(error) => {
-                if let Some(reclaim) = upkeep.reclaim.take() {
-                    reclaim.abandon();
-                }
-                self.upkeep_failed(error)
+                upkeep.give_up_reclaim();
+                self.upkeep_failed(upkeep, error)
             }
         }
     }
 
-    /// The next attempt meets a full disk with the reserve given up, or again, and gets past it once there is room.
-    /// Damage that was read is reported and harms nothing further. Anything else leaves open what is on disk.
-    fn upkeep_failed(&self, error: Error) -> Result<bool> {
+    /// The next attempt meets a full disk with the reserve given up, or what the other jobs had taken, or again, and
+    /// gets past it once there is room. Damage that was read is reported and harms nothing further. Anything else
+    /// leaves open what is on disk.
+    fn upkeep_failed(&self, upkeep: &mut Upkeep, error: Error) -> Result<bool> {
         match &error {
-            Error::NoSpace { .. } if self.spend_reserve_for_a_job() => return Ok(true),
-            Error::NoSpace { .. } | Error::Corrupt { .. } => {}
+            Error::NoSpace { .. } => {
+                if self.find_space_for_a_job(|| upkeep.give_up_merge() | upkeep.give_up_reclaim())? {
+                    return Ok(true);
+                }
+            }
+            Error::Corrupt { .. } => {}
             _ => self.poison(&error),
         }
         Err(error)
@@ -312,7 +329,7 @@ impl Engine {
             }
         }
         self.run_notifications();
-        self.readers.release(&self.supply)
+        self.readers.release(&self.supply).map(drop)
     }
 
     /// Checkpoints, merges everything into one run and gives back all dead space. What others commit meanwhile is
@@ -343,7 +360,7 @@ impl Engine {
         while self.compact_step(|engine, upkeep| engine.step_reclaim(upkeep, Some(&mut chunks)))? {}
         self.end_of_jobs();
         self.tend_reserve();
-        self.readers.release(&self.supply)
+        self.readers.release(&self.supply).map(drop)
     }
 
     /// Goes on until the merge into this run is over.
@@ -386,12 +403,8 @@ impl Engine {
     /// Gives back what abandoned jobs have on disk; for closing.
     pub(super) fn abandon_jobs(&self) {
         let mut upkeep = lock(&self.upkeep);
-        if let Some(merge) = upkeep.merge.take() {
-            merge.abandon();
-        }
-        if let Some(reclaim) = upkeep.reclaim.take() {
-            reclaim.abandon();
-        }
+        upkeep.give_up_merge();
+        upkeep.give_up_reclaim();
         if let Some(checkpoint) = upkeep.checkpoint.take() {
             checkpoint.abandon(self);
         }
