@@ -17,9 +17,9 @@
 #   make package    a tarball and Debian packages in build/packages
 #   make cargo-c    installs with cargo-c below build, and tries it
 #   make bench      sarsen beside its peers and the floor, hours of it; bench-quick: a minute, to see that all works
-#   make go-test    the Go binding and raftstore; needs go 1.25 and pkg-config, else says so and skips
+#   make go-test    the Go binding and raftstore; needs go 1.25 and pkg-config, else says so and skips; in make test
 #   make go-bench   the cost of a crossing, and raftstore beside raft-boltdb
-#   make node-test  the Node binding, built and tested; skipped without node and npm
+#   make node-test  the Node binding, built and tested; skipped without node and npm; in make test
 #   make node-bench what a crossing from Node to C costs
 #   make header     writes include/sarsen.h anew from src/ffi
 #   make layout     writes c_tests/layout.txt, the sizes and offsets of the header's structs, anew
@@ -87,7 +87,7 @@ steps:
 	@mkdir -p $(BUILD)
 	@: >$(STEPS)
 
-checks: all format lint rust-tests c-tests check-install run-examples readme demo
+checks: all format lint rust-tests c-tests check-install run-examples readme demo go-test node-test
 
 require:
 	@scripts/require.sh
@@ -252,24 +252,14 @@ go-bench: all
 
 # ---- Node -------------------------------------------------------------------------------------------------------
 
-NODE_BINDING := bindings/node
+node-build: all
+	CC="$(CC)" scripts/run_node.sh "$(abspath $(LIBRARY))" build
 
-# What is installed is what the lock file says, anew only when that has changed.
-$(NODE_BINDING)/node_modules/.package-lock.json: $(NODE_BINDING)/package-lock.json
-	cd $(NODE_BINDING) && npm ci --ignore-scripts --no-audit --no-fund
-	@touch $@
-
-node-build: $(LIBRARY) $(NODE_BINDING)/node_modules/.package-lock.json
-	cd $(NODE_BINDING) && SARSEN_LIBRARY="$(abspath $(LIBRARY))" CC="$(CC)" node build.js
-
-node-test:
-	@if command -v node >/dev/null && command -v npm >/dev/null; then \
-		$(MAKE) --no-print-directory node-build && \
-			$(STEP) node-test sh -c 'cd $(NODE_BINDING) && npm test --silent'; \
-	else echo "node-test: skipped, since node (20 or newer) and npm are not here: apt-get install -y nodejs npm"; fi
+node-test: all
+	@CC="$(CC)" $(STEP) node-test scripts/run_node.sh "$(abspath $(LIBRARY))" test
 
 node-bench: all node-build
-	cd $(NODE_BINDING)/bench && npm ci --ignore-scripts --no-audit --no-fund && node crossing.js
+	cd bindings/node/bench && npm ci --ignore-scripts --no-audit --no-fund && node crossing.js
 
 # ---- upkeep --------------------------------------------------------------------------------------------------
 

@@ -11,8 +11,11 @@ folder=$(cd "$2" && pwd)
 for tool in go pkg-config gcc; do
     if ! command -v $tool >/dev/null 2>&1; then
         echo "skipped: the Go binding, since $tool is missing. To install: apt-get install golang-go pkg-config gcc"
-        exit 0
+        exit 77
     fi
+done
+for module in . raftstore bench; do
+    scripts/fetch.sh "the Go binding" go -C "bindings/go/$module" mod download || exit
 done
 export PKG_CONFIG_PATH="$PWD/bindings/go/pkgconfig" PKG_CONFIG_SARSEN_TARGET="$folder" CGO_ENABLED=1
 

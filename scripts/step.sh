@@ -1,5 +1,6 @@
 #!/bin/sh
 # Runs a command as a named step: says when it starts, how it ended and how long it took, and keeps that in a list.
+# Status 77 is that of a step that said why it can't run here: it counts as skipped.
 #
 #   scripts/step.sh LIST NAME COMMAND [ARGUMENT ...]
 set -eu
@@ -13,7 +14,11 @@ start=$(date +%s)
 status=0
 "$@" || status=$?
 took=$(($(date +%s) - start))
-if [ "$status" -eq 0 ]; then verdict="ok"; else verdict="FAILED ($status)"; fi
+case $status in
+0) verdict="ok" ;;
+77) verdict="skipped" status=0 ;;
+*) verdict="FAILED ($status)" ;;
+esac
 printf '%-24s %-12s %5d s\n' "$name" "$verdict" "$took" >>"$list"
 printf '==== %s: %s in %d s\n' "$name" "$verdict" "$took"
 exit "$status"
