@@ -57,7 +57,10 @@ Options options_of(int count, char **arguments) {
             if (++i == count) throw Failure(name + " wants a value\n" + usage);
             return arguments[i];
         };
-        if (name == "--quick") {
+        if (name == "--help") {
+            std::fputs(usage, stdout);
+            std::exit(0);
+        } else if (name == "--quick") {
             options.quick = true;
         } else if (name == "--control") {
             options.control = true;
