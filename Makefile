@@ -110,7 +110,8 @@ c-tests:
 
 readme: all
 	@$(STEP) readme scripts/check_readme.sh
-	@$(STEP) docs-cpp scripts/check_cpp_docs.sh $(TARGET)/release
+	@$(STEP) docs-cpp scripts/check_docs.sh $(TARGET)/release docs/cpp.md
+	@$(STEP) docs-cookbook scripts/check_docs.sh $(TARGET)/release docs/cookbook.md
 
 # A program outside of the tree, by each of the ways in.
 check-install: all
