@@ -150,7 +150,7 @@ fn rot_never_gives_a_wrong_byte_and_is_no_torn_tail() {
     for seed in first..first + histories {
         match rot_once(&Trace::drawn(seed), disk_of(seed, Control::None)) {
             Ok(more) => rotten.add(&more),
-            Err(what) => failures.push(format!("rot, seed {seed}: {what}")),
+            Err(what) => failures.push(format!("rot, seed {seed}: {what}\n{}", Trace::drawn(seed))),
         }
         if failures.len() > 3 {
             break;

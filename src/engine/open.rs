@@ -422,11 +422,15 @@ impl Engine {
         match checkpointed {
             Ok(()) => self.release_log(),
             Err(error) => {
+                if self.unproven.load(Ordering::Acquire) {
+                    // The mark of a sync would claim what was replayed, and only that checkpoint could have proven it.
+                    return Err(error);
+                }
+                // Durable in the log is as good.
                 let newest = self.last_seq();
-                // Durable in the log is as good, but for what was replayed without proof.
                 self.group.wait(newest, None, &|| self.sync_log())?;
                 match error {
-                    Error::NoSpace { .. } if !self.unproven.load(Ordering::Acquire) => Ok(()),
+                    Error::NoSpace { .. } => Ok(()),
                     error => Err(error),
                 }
             }

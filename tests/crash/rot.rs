@@ -79,7 +79,13 @@ impl Rotting<'_> {
         let (found, proven) = match self.open(&self.disk.restart(), false) {
             Ok(store) => {
                 if self.read(&store, store.last_seq(), false)? {
-                    return Err("damaged before the rot".into());
+                    let model = self.script.borrow_mut().state(store.last_seq());
+                    let found = model.map(|model| compare_all(&store, &model, self.known));
+                    return Err(format!(
+                        "damaged before the rot: {found:?}, {:?}, verify {:?}",
+                        store.recovery(),
+                        store.verify()
+                    ));
                 }
                 (store.last_seq(), store.recovery().proven_seq)
             }
