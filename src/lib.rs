@@ -13,9 +13,9 @@ mod vfs;
 
 pub use error::{Error, Result};
 pub use store::{
-    Batch, BlockAddress, Check, CommandKind, Data, Filled, Finding, KvIter, LogCommand, LogMethod, LogReader,
-    MemoryIter, Options, Recovery, Snapshot, Stats, Store, StreamIter, StreamNames, Survive, Tags, Verdict,
-    View,
+    Anatomy, Batch, BlockAddress, BlockIter, Check, ChunkFigures, CommandKind, Data, Filled, Finding, KvIter,
+    LogCommand, LogMethod, LogReader, MemoryIter, Options, Recovery, RunFigures, SegmentFigures, Snapshot,
+    Stats, Store, StreamIter, StreamNames, Survive, Tags, Verdict, View,
 };
 
 /// The simulated disk that the crash tests run on; no part of the library's promise.

@@ -145,13 +145,19 @@ impl Pending {
         )))
     }
 
-    /// Whether an image has a block at this address, `None` where its address isn't pending.
-    pub(crate) fn has_block_at(&self, chunk: u32, offset: u64) -> Option<bool> {
+    /// The block that an image has at this address, as its header says, `None` where its address isn't pending.
+    pub(crate) fn block_at(&self, chunk: u32, offset: u64) -> Option<Option<BlockAddress>> {
         let image = self.find(chunk, offset)?;
         let within = offset.saturating_sub(image.offset);
         let place = image.image_offset.saturating_add(within);
         let bytes = image.region.bytes(place, image.image_len.saturating_sub(within));
-        Some(bytes.and_then(BlockHeader::decode).is_some())
+        let header = bytes.and_then(BlockHeader::decode);
+        Some(header.map(|header| BlockAddress {
+            chunk,
+            crc32c: header.data_crc,
+            offset,
+            len: header.len,
+        }))
     }
 
     fn find(&self, chunk: u32, offset: u64) -> Option<&PendingImage> {

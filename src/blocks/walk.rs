@@ -163,12 +163,12 @@ pub(super) fn block_at<'a>(
 }
 
 impl Chunk {
-    /// Whether a block with a good header begins at this address, which is that of one. Its data is not looked at.
+    /// The block with a good header that begins at this address, which is that of one. Its data is not looked at.
     /// `Corrupt` where a small block, or one in a rewritten chunk, has no good header there.
-    pub(crate) fn has_block_at(&self, address: u64) -> Result<bool> {
-        let mut begins = false;
+    pub(crate) fn block_at(&self, address: u64) -> Result<Option<BlockAddress>> {
+        let mut begins = None;
         walk_placed(self, address, &mut |placed| {
-            begins = placed.found.address.offset == address;
+            begins = Some(placed.found.address).filter(|found| found.offset == address);
             Ok(false)
         })?;
         Ok(begins)

@@ -221,7 +221,7 @@ impl Writer {
         let mut draft = Draft::new();
         draft.set_kv(&(seq % KEYS).to_le_bytes(), &value_of(seq)).unwrap();
         draft
-            .append_stream(b"s", Data::Bytes(&seq.to_le_bytes()))
+            .append_stream(b"s", None, Data::Bytes(&seq.to_le_bytes()))
             .unwrap();
         for number in 0..more {
             draft

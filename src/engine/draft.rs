@@ -58,8 +58,13 @@ pub(crate) struct LargeDraft {
 /// What a stream command wants; the name lies in the encoded commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StreamIntent {
-    Append,
-    Trim { before: u64 },
+    /// `at`: the index that the record must get; a stream that isn't there begins with it.
+    Append {
+        at: Option<u64>,
+    },
+    Trim {
+        before: u64,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -207,7 +212,8 @@ impl Draft {
         )
     }
 
-    pub(crate) fn append_stream(&mut self, name: &[u8], data: Data<'_>) -> Result<()> {
+    /// `at`: the index that the record must get, or the commit is refused.
+    pub(crate) fn append_stream(&mut self, name: &[u8], at: Option<u64>, data: Data<'_>) -> Result<()> {
         check_key(name)?;
         let before = self.begin()?;
         let (place, block) = self.place(STREAM_RECORD_KEY_BYTES, data)?;
@@ -218,7 +224,7 @@ impl Draft {
                 block,
             },
             place,
-            Some((name, StreamIntent::Append)),
+            Some((name, StreamIntent::Append { at })),
         )
     }
 
@@ -437,7 +443,7 @@ impl Draft {
             .filter(|number| {
                 self.streams
                     .get(*number)
-                    .is_some_and(|stream| stream.intent == StreamIntent::Append)
+                    .is_some_and(|stream| matches!(stream.intent, StreamIntent::Append { .. }))
             })
             .and_then(|number| assigned.streams.get(number))
             .map(|stream| stream.next.wrapping_sub(1));

@@ -354,7 +354,7 @@ impl Ancestor {
                 length,
             } => {
                 let data = self.block(chunk_id, offset, length)?;
-                draft.append_stream(key.as_bytes(), Data::Bytes(&data))
+                draft.append_stream(key.as_bytes(), None, Data::Bytes(&data))
             }
         }
     }

@@ -53,7 +53,7 @@ impl View {
             return Ok(true);
         }
         // What holds itself is known by its place alone: another block may lie there, under its own length and CRC.
-        Ok(self.holds_itself(address)? && !self.state.has_block_at(address.chunk, address.offset)?)
+        Ok(self.holds_itself(address)? && self.state.block_at(address.chunk, address.offset)?.is_none())
     }
 
     fn holds_itself(&self, address: &BlockAddress) -> Result<bool> {

@@ -5,6 +5,7 @@
 //! lock; readers take neither. Lock order: `upkeep`, `naming`, `manifest`, `append`, then the short ones inside
 //! log and blocks. No disk page is touched under the append lock.
 
+mod anatomy;
 mod apply;
 mod background;
 mod backup;
@@ -45,11 +46,15 @@ use std::{
 
 use arc_swap::ArcSwap;
 
+pub use self::{
+    anatomy::{Anatomy, ChunkFigures, RunFigures, SegmentFigures},
+    draft::Data,
+    verify::Finding,
+};
 use self::{
     background::Background, commit::Append, durability::Notifications, follow::Followers,
     manifest_file::ManifestFile, readers::Readers, upkeep::Upkeep,
 };
-pub use self::{draft::Data, verify::Finding};
 pub(crate) use self::{
     draft::{check_tag, Draft},
     follow::{FollowedCommand, FollowedCommit, Follower},

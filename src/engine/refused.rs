@@ -169,7 +169,7 @@ fn a_commit_that_fails_for_another_reason_leaves_its_blocks_dead_as_well() {
     let before = dead_bytes(&engine);
     let mut names_nothing = draft("new", 2);
     names_nothing
-        .append_stream(b"stream", Data::Block(block))
+        .append_stream(b"stream", None, Data::Block(block))
         .unwrap();
     assert!(matches!(
         commit(&engine, &mut names_nothing),

@@ -191,16 +191,15 @@ impl State {
         Ok(slice)
     }
 
-    /// Whether a block with a good header begins at this address, which is that of one; its bytes are not looked at.
-    pub(crate) fn has_block_at(&self, chunk: u32, offset: u64) -> Result<bool> {
+    /// The block with a good header that begins at this address, which is that of one; its bytes are not looked at.
+    pub(crate) fn block_at(&self, chunk: u32, offset: u64) -> Result<Option<BlockAddress>> {
         let mut generations = self.generations.iter();
-        if let Some(found) = generations.find_map(|generation| generation.pending.has_block_at(chunk, offset))
-        {
+        if let Some(found) = generations.find_map(|generation| generation.pending.block_at(chunk, offset)) {
             return Ok(found);
         }
         match self.chunks.get(chunk) {
-            Some(chunk) => chunk.has_block_at(offset),
-            None => Ok(false),
+            Some(chunk) => chunk.block_at(offset),
+            None => Ok(None),
         }
     }
 

@@ -188,7 +188,7 @@ impl StreamTable {
                 known.state
             };
             let assignment = match stream.intent {
-                StreamIntent::Append => append(state, next_stream_id)?,
+                StreamIntent::Append { at } => append(state, at, next_stream_id)?,
                 StreamIntent::Trim { before } => trim(state, before),
             };
             known.changed = state_after(&assignment);
@@ -238,18 +238,27 @@ fn records_lost(before: &StreamState, after: &StreamState) -> u64 {
     }
 }
 
-fn append(state: StreamState, next_stream_id: &mut u64) -> Result<StreamAssignment> {
+/// The index after `index`.
+fn next_after(index: u64) -> Result<u64> {
+    // u64::MAX marks a dropped stream.
+    index
+        .checked_add(1)
+        .filter(|next| *next < u64::MAX)
+        .ok_or_else(|| Error::too_large("a stream has fewer than 2^64 - 1 records"))
+}
+
+fn append(state: StreamState, at: Option<u64>, next_stream_id: &mut u64) -> Result<StreamAssignment> {
     match state {
         StreamState::There {
             stream_id,
             first,
             next,
         } => {
-            // u64::MAX marks a dropped stream.
-            let next = next
-                .checked_add(1)
-                .filter(|next| *next < u64::MAX)
-                .ok_or_else(|| Error::too_large("a stream has fewer than 2^64 - 1 records"))?;
+            if let Some(at) = at.filter(|at| *at != next) {
+                let what = format!("a record was to get the index {at}, and its stream goes on at {next}");
+                return Err(Error::Conflict { what: what.into() });
+            }
+            let next = next_after(next)?;
             Ok(StreamAssignment {
                 stream_id,
                 first,
@@ -258,14 +267,16 @@ fn append(state: StreamState, next_stream_id: &mut u64) -> Result<StreamAssignme
             })
         }
         StreamState::Missing => {
+            let first = at.unwrap_or(0);
+            let next = next_after(first)?;
             let stream_id = *next_stream_id;
             *next_stream_id = next_stream_id
                 .checked_add(1)
                 .ok_or_else(|| Error::internal("out of stream ids"))?;
             Ok(StreamAssignment {
                 stream_id,
-                first: 0,
-                next: 1,
+                first,
+                next,
                 effect: StreamEffect::Created,
             })
         }
@@ -344,11 +355,11 @@ mod tests {
         let mut table = StreamTable::default();
         assert!(table.learn(vec![(b"s".to_vec(), StreamState::Missing)], 0));
         let mut draft = Draft::new();
-        draft.append_stream(b"s", Data::Bytes(b"a")).unwrap();
-        draft.append_stream(b"s", Data::Bytes(b"b")).unwrap();
+        draft.append_stream(b"s", None, Data::Bytes(b"a")).unwrap();
+        draft.append_stream(b"s", None, Data::Bytes(b"b")).unwrap();
         draft.trim_stream(b"s", 1).unwrap();
         draft.trim_stream(b"s", u64::MAX).unwrap();
-        draft.append_stream(b"s", Data::Bytes(b"c")).unwrap();
+        draft.append_stream(b"s", None, Data::Bytes(b"c")).unwrap();
         let mut next_id = 1;
         let got = assigned(&mut table, &draft, &mut next_id);
         assert_eq!(next_id, 3);
@@ -365,11 +376,40 @@ mod tests {
     }
 
     #[test]
+    fn a_record_with_an_index_begins_a_stream_there_and_conflicts_where_another_comes_next() {
+        let mut table = StreamTable::default();
+        assert!(table.learn(vec![(b"s".to_vec(), StreamState::Missing)], 0));
+        let mut draft = Draft::new();
+        draft.append_stream(b"s", Some(7), Data::Bytes(b"a")).unwrap();
+        draft.append_stream(b"s", Some(8), Data::Bytes(b"b")).unwrap();
+        let mut next_id = 1;
+        let got = assigned(&mut table, &draft, &mut next_id);
+        assert_eq!(
+            (got[0].first, got[0].next, got[0].effect),
+            (7, 8, StreamEffect::Created)
+        );
+        assert_eq!((got[1].first, got[1].next), (7, 9));
+        table.accept();
+        for at in [0, 8, 10, u64::MAX] {
+            let mut draft = Draft::new();
+            draft.append_stream(b"s", Some(at), Data::Bytes(b"c")).unwrap();
+            let refused = table.resolve(&draft, &mut next_id).err();
+            assert!(
+                matches!(refused, Some(Error::Conflict { .. })),
+                "{at}: {refused:?}"
+            );
+        }
+        let refused = append(StreamState::Missing, Some(u64::MAX - 1), &mut next_id);
+        assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
+        assert_eq!(next_id, 2, "what is refused takes no stream id");
+    }
+
+    #[test]
     fn a_draft_that_is_not_committed_changes_nothing() {
         let mut table = StreamTable::default();
         table.learn(vec![(b"s".to_vec(), StreamState::Missing)], 0);
         let mut draft = Draft::new();
-        draft.append_stream(b"s", Data::Bytes(b"a")).unwrap();
+        draft.append_stream(b"s", None, Data::Bytes(b"a")).unwrap();
         draft.trim_stream(b"s", 1).unwrap();
         for next_after in [2, 2] {
             let mut next_id = 1;
@@ -396,7 +436,7 @@ mod tests {
         assert!(table.learn(read, table.cleared()));
         let mut draft = Draft::new();
         for name in &names {
-            draft.append_stream(name, Data::Bytes(b"a")).unwrap();
+            draft.append_stream(name, None, Data::Bytes(b"a")).unwrap();
         }
         let got = assigned(&mut table, &draft, &mut 1);
         assert_eq!(got.len(), names.len());

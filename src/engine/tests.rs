@@ -149,7 +149,7 @@ fn a_store_larger_than_its_memory_keeps_everything() {
             keys.insert(key);
         }
         draft
-            .append_stream(b"stream", Data::Bytes(&value_of(round, 3_000)))
+            .append_stream(b"stream", None, Data::Bytes(&value_of(round, 3_000)))
             .unwrap();
         engine.commit(&mut draft, Some(Survive::Process)).unwrap();
         while engine.maintain(0).unwrap() {}
@@ -485,7 +485,7 @@ fn a_backup_from_a_refreshed_reader_gives_no_chunk_and_no_stream_out_twice() {
     use crate::engine::streams::StreamState;
     let append = |engine: &Engine, name: &[u8]| {
         let mut draft = Draft::new();
-        draft.append_stream(name, Data::Bytes(b"a record")).unwrap();
+        draft.append_stream(name, None, Data::Bytes(b"a record")).unwrap();
         engine.commit(&mut draft, Some(Survive::Process)).unwrap();
     };
     let id_of = |engine: &Engine, name: &[u8]| match StreamState::read(&engine.view(), name).unwrap() {

@@ -211,10 +211,10 @@ impl Engine {
                     offset,
                     owner: [],
                 }) => {
-                    let found = view.state.has_block_at(chunk, offset);
+                    let found = view.state.block_at(chunk, offset);
                     if let Some(error) = match found {
-                        Ok(true) => None,
-                        Ok(false) => Some(view.state.block_is_gone(chunk, offset)),
+                        Ok(Some(_)) => None,
+                        Ok(None) => Some(view.state.block_is_gone(chunk, offset)),
                         Err(error) => Some(error),
                     } {
                         findings.push(finding_of(&error, &view.state.chunk_file(chunk)));

@@ -29,7 +29,7 @@ pub(crate) use appender::{Appender, FrameParts};
 pub(crate) use cut::cut_off;
 pub(crate) use missing::damage_that_hides;
 pub(crate) use replay::{replay, ReplayEnd, ReplayStart};
-pub(crate) use segment::{segment_file_name, LogWrite, Segment};
+pub(crate) use segment::{segment_file_name, segment_files, LogWrite, Segment};
 pub(crate) use supply::Supply;
 pub(crate) use survey::{first_seq, segment_starts};
 pub(crate) use sync::GroupSync;

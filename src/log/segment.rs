@@ -34,7 +34,7 @@ pub(super) fn segment_display_name(number: u64) -> String {
 }
 
 /// Number and length of every segment file in `directory`, ascending. Other files are none of the log's business.
-pub(super) fn segment_files(vfs: &dyn Vfs, directory: &Path) -> Result<Vec<(u64, u64)>> {
+pub(crate) fn segment_files(vfs: &dyn Vfs, directory: &Path) -> Result<Vec<(u64, u64)>> {
     Ok(segment_entries(vfs, directory)?.files)
 }
 

@@ -53,7 +53,13 @@ impl Batch {
 
     /// Appends a record: bytes, or those of a loose block.
     pub fn append_stream(&mut self, name: &[u8], data: Data<'_>) -> Result<()> {
-        self.draft.append_stream(name, data)
+        self.draft.append_stream(name, None, data)
+    }
+
+    /// Appends a record that must get this index, or the commit answers `Conflict`. A stream that isn't there begins
+    /// with it: this is how one is copied that no longer has its first records.
+    pub fn append_stream_at(&mut self, name: &[u8], index: u64, data: Data<'_>) -> Result<()> {
+        self.draft.append_stream(name, Some(index), data)
     }
 
     /// Drops records below `before`; `u64::MAX` drops the stream.

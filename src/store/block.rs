@@ -1,9 +1,17 @@
-//! Blocks by address.
+//! Blocks by address, and the loose ones that nothing names yet.
 
-use super::{Store, View};
+use std::sync::Arc;
+
+use super::{check_open, snapshot::view_of, Snapshot, Store, View};
 use crate::{
+    engine::{self, Engine},
     error::{Error, Result},
-    format::{block::BlockAddress, bytes::to_u64},
+    format::{
+        block::BlockAddress,
+        bytes::to_u64,
+        record::{RecordKey, SPACE_BLOCK},
+    },
+    index::Scan,
 };
 
 impl Store {
@@ -39,5 +47,73 @@ impl Store {
             Error::NotFound => self.engine.view().why_missing(block),
             error => error,
         }
+    }
+
+    /// Loose blocks that hold themselves: appended, and neither freed nor named by a record or memory yet. In the order
+    /// of their addresses.
+    pub fn block_list(&self, snapshot: Option<&Snapshot>) -> Result<BlockIter> {
+        self.check_open()?;
+        let view = view_of(&self.engine, snapshot);
+        let scan = view.scan_prefix(vec![SPACE_BLOCK], false);
+        Ok(BlockIter {
+            engine: Arc::clone(&self.engine),
+            view,
+            scan,
+            address: None,
+            data: None,
+        })
+    }
+}
+
+/// A walk over loose blocks. Sees one snapshot throughout. One thread at a time.
+#[derive(Debug)]
+pub struct BlockIter {
+    engine: Arc<Engine>,
+    view: engine::View,
+    scan: Scan,
+    address: Option<BlockAddress>,
+    data: Option<View>,
+}
+
+impl BlockIter {
+    /// To the next block; `None`: there is no more. `Corrupt` in the place of a block whose head is damaged: the next
+    /// call goes on behind it.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it can fail, and lends what it finds"
+    )]
+    pub fn next(&mut self) -> Result<Option<BlockAddress>> {
+        check_open(&self.engine)?;
+        (self.address, self.data) = (None, None);
+        while self.scan.next()? {
+            let malformed = || Error::corrupt("index", 0, "a block's entry makes no sense");
+            let entry = self.scan.entry().ok_or_else(malformed)?;
+            match RecordKey::decode(entry.key) {
+                Some(RecordKey::Block {
+                    chunk,
+                    offset,
+                    owner: [],
+                }) => {
+                    let state = &self.view.state;
+                    let found = state.block_at(chunk, offset)?;
+                    self.address = Some(found.ok_or_else(|| state.block_is_gone(chunk, offset))?);
+                    return Ok(self.address);
+                }
+                // A record's hold on a block that isn't loose any more.
+                Some(RecordKey::Block { .. }) => {}
+                _ => return Err(malformed()),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The current block's bytes; good until the next call of `next`.
+    pub fn data(&mut self) -> Result<&[u8]> {
+        if self.data.is_none() {
+            if let Some(address) = &self.address {
+                self.data = Some(View::of_block(&self.engine, &self.view.block(address)?));
+            }
+        }
+        Ok(self.data.as_ref().map(View::bytes).unwrap_or_default())
     }
 }

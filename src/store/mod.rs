@@ -15,6 +15,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 pub use self::{
     batch::{Batch, Data},
+    block::BlockIter,
     kv::{Filled, KvIter},
     log_reader::{CommandKind, LogCommand, LogReader},
     memory::MemoryIter,
@@ -31,7 +32,10 @@ use crate::{
     vfs::{OsVfs, Vfs},
 };
 pub use crate::{
-    engine::{Check, Finding, LogMethod, Options, Recovery, Stats, Survive, Verdict},
+    engine::{
+        Anatomy, Check, ChunkFigures, Finding, LogMethod, Options, Recovery, RunFigures, SegmentFigures,
+        Stats, Survive, Verdict,
+    },
     format::block::BlockAddress,
 };
 
@@ -132,6 +136,12 @@ impl Store {
     pub fn stats(&self) -> Result<Stats> {
         self.check_open()?;
         self.engine.stats()
+    }
+
+    /// What the store is made of: chunks, runs, log segments. Looks at the manifest in force and at the log's directory.
+    pub fn anatomy(&self) -> Result<Anatomy> {
+        self.check_open()?;
+        self.engine.anatomy()
     }
 
     /// Reads and checks every byte; what is wrong, if anything.
