@@ -211,6 +211,11 @@ impl Salvage<'_> {
                         self.miss_rest("memories", error);
                         return Ok(());
                     }
+                    self.miss(
+                        object([("id", Value::Null)]),
+                        "a memory".to_owned(),
+                        error.clone(),
+                    );
                     failed = Some(error);
                 }
             }
@@ -253,6 +258,11 @@ impl Salvage<'_> {
                         self.miss_rest("streams", error);
                         return Ok(());
                     }
+                    self.miss(
+                        object([("stream", Value::Null)]),
+                        "a stream".to_owned(),
+                        error.clone(),
+                    );
                     failed = Some(error);
                 }
             }
@@ -314,7 +324,7 @@ impl Salvage<'_> {
                         return Ok(());
                     }
                     self.miss(
-                        object([("block", json!(true))]),
+                        object([("block", Value::Null)]),
                         "a loose block".to_owned(),
                         error.clone(),
                     );
