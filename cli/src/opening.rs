@@ -1,6 +1,7 @@
 //! Opening a store: to read it, beside whoever writes it; or to write it, under its lock.
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -124,22 +125,51 @@ fn kept_log(path: &Path) -> u64 {
     }
 }
 
-/// The processes that have the store's lock, as far as the kernel tells: `process 4711 (name)`.
+/// The processes that have the store's lock, as far as can be seen: `process 4711 (name)`.
 pub fn holders(path: &Path) -> Vec<String> {
-    let Ok(lock) = fs::metadata(path.join("LOCK")) else {
+    let Ok(lock) = fs::canonicalize(path.join("LOCK")) else {
         return Vec::new();
     };
-    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    let mut holders: Vec<String> = locks
-        .lines()
-        .filter_map(|line| holder_of(line, lock.ino()))
+    let mut pids = holders_by_file(&lock);
+    if pids.is_empty() {
+        pids = holders_by_list(&lock);
+    }
+    pids.into_iter()
         .map(|pid| match fs::read_to_string(format!("/proc/{pid}/comm")) {
             Ok(name) => format!("process {pid} ({})", name.trim_end()),
             Err(_) => format!("process {pid}"),
         })
-        .collect();
-    holders.dedup();
+        .collect()
+}
+
+/// Processes of ours, or all if we are root: those with a lock through a descriptor of the file.
+fn holders_by_file(lock: &Path) -> BTreeSet<u64> {
+    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+    let mut holders = BTreeSet::new();
+    for process in entries(Path::new("/proc")) {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        for descriptor in entries(&process.path().join("fd")) {
+            if fs::read_link(descriptor.path()).is_ok_and(|path| path == lock) {
+                let about = process.path().join("fdinfo").join(descriptor.file_name());
+                if fs::read_to_string(about).is_ok_and(|about| about.contains("FLOCK")) {
+                    holders.insert(pid);
+                }
+            }
+        }
+    }
     holders
+}
+
+/// Processes of anybody. The kernel hands its list out in pieces and may leave out some of it while others lock and
+/// unlock.
+fn holders_by_list(lock: &Path) -> BTreeSet<u64> {
+    let Ok(inode) = fs::metadata(lock).map(|lock| lock.ino()) else {
+        return BTreeSet::new();
+    };
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    locks.lines().filter_map(|line| holder_of(line, inode)).collect()
 }
 
 /// From a line of /proc/locks such as `3: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF`, if it is about that inode. The

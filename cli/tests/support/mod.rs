@@ -139,6 +139,28 @@ pub fn open(path: &Path) -> Store {
     Store::open(path, &by_hand()).expect("the store opens")
 }
 
+/// A store as a process that was killed leaves it: some of it is in the log only.
+pub fn killed(path: &Path, write: impl FnOnce(&Store)) {
+    let alive = path.with_extension("alive");
+    let store = open(&alive);
+    write(&store);
+    copy(&alive, path);
+    drop(store);
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a directory can be made");
+    for entry in fs::read_dir(from).expect("a directory can be read") {
+        let entry = entry.expect("a directory can be read");
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).expect("a file can be copied");
+        }
+    }
+}
+
 /// Data of every kind and size, bytes that are no text among them; some of it in chunks and runs, some in the log.
 pub fn fill(store: &Store) {
     let tags = |tags: &[&str]| Tags::of(tags).expect("tags");
