@@ -21,6 +21,8 @@
 #   make go-bench   the cost of a crossing, and raftstore beside raft-boltdb
 #   make node-test  the Node binding, built and tested; skipped without node and npm; in make test
 #   make node-bench what a crossing from Node to C costs
+#   make cli        the command line, target/cli/release/sarsen; make cli-test tests it
+#   make install-cli  installs it with man pages and completions into PREFIX; make uninstall-cli takes it away again
 #   make header     writes include/sarsen.h anew from src/ffi
 #   make layout     writes c_tests/layout.txt, the sizes and offsets of the header's structs, anew
 #   make clean
@@ -69,7 +71,7 @@ neighbours: ROUNDS = 500
 .PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim \
 	explore neighbours damage powercut full-disk valgrind asan fuzz fuzz-long bench bench-quick bench-build \
 	bench-draw header layout install uninstall package check-install cargo-c go-test go-bench \
-	node-build node-test node-bench clean FORCE
+	node-build node-test node-bench cli cli-test install-cli uninstall-cli clean FORCE
 .DELETE_ON_ERROR:
 
 # A program that is linked with the shared library looks for it under its soname.
@@ -261,6 +263,28 @@ node-test: all
 
 node-bench: all node-build
 	cd bindings/node/bench && npm ci --ignore-scripts --no-audit --no-fund && node crossing.js
+
+# ---- the command line -------------------------------------------------------------------------------------------
+
+# In a folder of its own: with what the command line needs, the library's dependencies have other features, and each of
+# the two would be built anew whenever the other one had been.
+CLI_TARGET := $(TARGET)/cli
+CLI := $(CLI_TARGET)/release/sarsen
+CLI_CARGO := --locked -p sarsen-cli --target-dir $(CLI_TARGET)
+
+cli:
+	CARGO_PROFILE_RELEASE_LTO=thin cargo build --release $(CLI_CARGO)
+
+cli-test:
+	@$(STEP) cli-test sh -c 'cargo fmt -p sarsen-cli --check && \
+		cargo clippy $(CLI_CARGO) --all-targets -- -D warnings && cargo test $(CLI_CARGO)'
+
+# Builds nothing where the program is there, so that it can be run as root after `make cli`.
+install-cli: $(if $(wildcard $(CLI)),,cli)
+	DESTDIR="$(DESTDIR)" scripts/install_cli.sh install $(CLI) "$(PREFIX)"
+
+uninstall-cli:
+	DESTDIR="$(DESTDIR)" scripts/install_cli.sh uninstall $(CLI) "$(PREFIX)"
 
 # ---- upkeep --------------------------------------------------------------------------------------------------
 

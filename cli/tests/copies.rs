@@ -1,6 +1,12 @@
 //! Whole stores: exported and imported, backed up and restored, taken over from the ancestral layout; and what becomes of
 //! an import that is cut off, killed, or done twice.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "in a test a panic is the report"
+)]
+
 mod support;
 
 use std::{ffi::OsStr, fs, io::Write, path::Path, process::Stdio};

@@ -1,5 +1,11 @@
 //! Damaged stores: what verify says of them, and what salvage gets out of them.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "in a test a panic is the report"
+)]
+
 #[expect(dead_code, reason = "each test uses a part of it")]
 mod support;
 

@@ -1,6 +1,8 @@
 //! Beside other processes: a store that one has open for writing, pipes whose reader has gone, followers that are
 //! interrupted and killed.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 #[expect(dead_code, reason = "each test uses a part of it")]
 mod support;
 

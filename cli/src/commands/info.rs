@@ -80,7 +80,7 @@ pub fn info(path: &Path, all: bool, output: &mut Output) -> Outcome {
         grouped(store.log_first_seq())
     ))?;
     output.line(&format!(
-        "holds    {}, {}, {} with {}, {}",
+        "holds    about {}, {}, {} with {}, {}",
         counted(stats.kv_count, "pair", "pairs"),
         counted(stats.memory_count, "memory", "memories"),
         counted(stats.stream_count, "stream", "streams"),

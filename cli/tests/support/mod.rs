@@ -211,12 +211,15 @@ pub fn fill(store: &Store) {
         .expect("a memory");
 }
 
+/// Name, first index, next index, records.
+pub type Stream = (Vec<u8>, u64, u64, Vec<Vec<u8>>);
+
 /// Everything in a store, but for the addresses of its blocks.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Contents {
     pub pairs: Vec<(Vec<u8>, Vec<u8>)>,
     pub memories: Vec<(u64, Vec<String>, Vec<u8>)>,
-    pub streams: Vec<(Vec<u8>, u64, u64, Vec<Vec<u8>>)>,
+    pub streams: Vec<Stream>,
     pub blocks: Vec<Vec<u8>>,
 }
 
