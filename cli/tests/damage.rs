@@ -216,6 +216,53 @@ fn keys_on_both_sides_of_a_damaged_page_of_the_index_are_salvaged() {
 }
 
 #[test]
+fn records_whose_index_is_gone_keep_their_places_and_are_told_in_a_row() {
+    let scratch = Scratch::new();
+    let path = scratch.store();
+    let store = open(&path);
+    let mut batch = Batch::new();
+    for number in 0..1_000u32 {
+        let record = format!("record {number}");
+        batch
+            .append_stream(b"stream", Data::Bytes(record.as_bytes()))
+            .unwrap();
+    }
+    store.commit(&mut batch, None).unwrap();
+    store.checkpoint().unwrap();
+    store.stream_append(b"stream", b"the last").unwrap();
+    store.stream_append(b"other", b"unhurt").unwrap();
+    store.close().unwrap();
+    let runs = files(&path, "index");
+    assert_eq!(runs.len(), 2, "{runs:?}");
+    let first = &runs[0];
+    let mut bytes = fs::read(first).unwrap();
+    // Pages of the index in the middle of the run: neither its footer nor what names the stream.
+    let middle = bytes.len() / 4;
+    bytes[middle..middle + 10].fill(0xaa);
+    fs::write(first, bytes).unwrap();
+
+    let copy = scratch.path("copy");
+    let ran = sarsen!("salvage", path, copy, "--json");
+    assert_eq!(ran.code, 3, "{}", ran.err);
+    let told = ran.json();
+    let missing: Vec<&Value> = told.iter().filter_map(|line| line.get("missing")).collect();
+    assert_eq!(missing.len(), 2, "one row, and the sum: {missing:?}");
+    let (first, last) = (
+        missing[0]["index"].as_u64().unwrap(),
+        missing[0]["last_index"].as_u64().unwrap(),
+    );
+    assert_eq!(missing[1], &json!(last - first + 1));
+    let held = contents(&copy).streams;
+    assert_eq!((held[0].0.as_slice(), held[0].3.len()), (&b"other"[..], 1));
+    assert_eq!((held[1].1, held[1].2), (0, 1_001));
+    for (number, record) in held[1].3.iter().enumerate() {
+        let is_missing = (first..=last).contains(&(number as u64));
+        assert_eq!(record.is_empty(), is_missing, "record {number}");
+    }
+    assert_eq!(held[1].3[1_000], b"the last");
+}
+
+#[test]
 fn a_store_that_does_not_open_is_verified_and_salvaged_up_to_the_damage() {
     let scratch = Scratch::new();
     let path = scratch.store();

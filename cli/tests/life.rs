@@ -232,3 +232,51 @@ fn bash_takes(script: &Path) -> bool {
     let ran = std::process::Command::new("bash").arg("-n").arg(script).output();
     ran.unwrap().status.success()
 }
+
+fn files(directory: &Path, found: &mut Vec<String>, root: &Path) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found, root);
+        } else {
+            let below = path.strip_prefix(root).unwrap();
+            found.push(below.to_str().unwrap().to_owned());
+        }
+    }
+}
+
+#[test]
+fn what_is_installed_is_the_program_its_pages_and_completions_and_all_of_it_can_go() {
+    let scratch = Scratch::new();
+    let root = scratch.path("root");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/install_cli.sh");
+    let run = |action: &str| {
+        let ran = std::process::Command::new(&script)
+            .args([action, env!("CARGO_BIN_EXE_sarsen"), "/usr"])
+            .env("DESTDIR", &root)
+            .status();
+        assert!(ran.unwrap().success(), "{action}");
+        let mut found = Vec::new();
+        files(&root, &mut found, &root);
+        found
+    };
+    let installed = run("install");
+    for file in [
+        "usr/bin/sarsen",
+        "usr/share/man/man1/sarsen.1",
+        "usr/share/man/man1/sarsen-stream-append.1",
+        "usr/share/bash-completion/completions/sarsen",
+        "usr/share/zsh/site-functions/_sarsen",
+        "usr/share/fish/vendor_completions.d/sarsen.fish",
+    ] {
+        assert!(
+            installed.iter().any(|there| there == file),
+            "{file} is not among {installed:?}"
+        );
+    }
+    let ran = std::process::Command::new(root.join("usr/bin/sarsen"))
+        .arg("--version")
+        .output();
+    assert!(ran.unwrap().status.success());
+    assert_eq!(run("uninstall"), Vec::<String>::new());
+}

@@ -130,6 +130,7 @@ impl Seen<'_> {
         self.all_pairs(draws);
         self.all_memories(draws);
         self.all_streams(draws);
+        self.all_loose();
     }
 
     /// A few reads drawn at random.
@@ -319,6 +320,28 @@ impl Seen<'_> {
             ids.push(id);
         }
         assert_eq!(ids, self.model.find(all, any, none, from), "{what}");
+    }
+
+    /// The blocks that hold themselves, in the order of their addresses.
+    fn all_loose(&self) {
+        let mut blocks = self.store.block_list(self.snapshot).expect("a list");
+        let mut found = Vec::new();
+        while let Some(block) = blocks.next().expect("the next block") {
+            if let Some(content) = self.model.loose.get(&block) {
+                same(
+                    &format!("loose {block:?}"),
+                    blocks.data().expect("its bytes"),
+                    content,
+                );
+            }
+            found.push(block);
+        }
+        assert!(found.is_sorted(), "loose blocks are in order: {found:?}");
+        let count = u64::try_from(found.len()).expect("a count");
+        assert_eq!(count, self.model.loose_count(), "loose blocks: {found:?}");
+        let known = |block| self.model.loose.contains_key(block);
+        let met = found.iter().filter(|block| known(block)).count();
+        assert_eq!(met, self.model.loose.len(), "every known one is among them");
     }
 
     fn all_streams(&self, draws: &mut Draws) {

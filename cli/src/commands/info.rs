@@ -87,7 +87,21 @@ pub fn info(path: &Path, all: bool, output: &mut Output) -> Outcome {
         counted(stats.stream_record_count, "record", "records"),
         counted(stats.block_count, "loose block", "loose blocks"),
     ))?;
-    output.line(&format!("disk     {}", sized(stats.disk_bytes)))?;
+    let chunks: u64 = anatomy
+        .chunks
+        .iter()
+        .map(|chunk| chunk.live_bytes + chunk.dead_bytes)
+        .sum();
+    let log: u64 = anatomy.segments.iter().map(|segment| segment.bytes).sum();
+    let rest = stats.disk_bytes.saturating_sub(chunks + stats.index_bytes + log);
+    output.line(&format!(
+        "disk     {}: chunks {}, runs {}, log {}, the rest (reserve for a full disk, manifest) {}",
+        sized(stats.disk_bytes),
+        sized(chunks),
+        sized(stats.index_bytes),
+        sized(log),
+        sized(rest)
+    ))?;
     draw(&anatomy, all, output)?;
     Ok(Ending::Done)
 }

@@ -35,6 +35,7 @@ pub fn salvage(path: &Path, target: Option<&Path>, output: &mut Output) -> Outco
         loader: copy.as_ref().map(Loader::new),
         found: Totals::default(),
         missing: Vec::new(),
+        lost: 0,
     };
     salvage.pairs()?;
     salvage.memories()?;
@@ -43,7 +44,9 @@ pub fn salvage(path: &Path, target: Option<&Path>, output: &mut Output) -> Outco
     if let Some(loader) = &mut salvage.loader {
         loader.finish()?;
     }
-    let Salvage { found, missing, .. } = salvage;
+    let Salvage {
+        found, missing, lost, ..
+    } = salvage;
     if let Some(copy) = &copy {
         copy.close()?;
     }
@@ -55,7 +58,9 @@ pub fn salvage(path: &Path, target: Option<&Path>, output: &mut Output) -> Outco
     }
     let recovery = store.recovery();
     let sound = findings.is_empty() && missing.is_empty() && recovery.verdict != Verdict::Damaged;
-    let count = u64::try_from(missing.len()).unwrap_or(u64::MAX);
+    let count = u64::try_from(missing.len())
+        .unwrap_or(u64::MAX)
+        .saturating_add(lost);
     let stands = format!(
         "as of commit {}{}",
         recovery.last_seq,
@@ -123,11 +128,20 @@ struct Stop {
     why: Error,
 }
 
+/// Records in a row that are missing.
+struct Gap {
+    first: u64,
+    last: u64,
+    why: Error,
+}
+
 struct Salvage<'a> {
     store: &'a Store,
     loader: Option<Loader<'a>>,
     found: Totals,
     missing: Vec<Missing>,
+    /// Entries that are missing beyond one for each of those.
+    lost: u64,
 }
 
 impl Salvage<'_> {
@@ -274,30 +288,59 @@ impl Salvage<'_> {
             loader.stream(name, first, next)?;
         }
         self.found.streams += 1;
-        let mut index = first;
-        while index < next {
+        // Neighbours that are missing for the same reason are told together: where a part of the index is gone, that is
+        // all there is to say of many.
+        let mut gap: Option<Gap> = None;
+        for index in first..next {
             match self.store.stream_get(None, name, index) {
                 Ok(record) => {
                     if let Some(loader) = &mut self.loader {
                         loader.record(index, &record)?;
                     }
                     self.found.records += 1;
+                    self.miss_records(name, gap.take());
                 }
                 Err(error) => {
-                    let error = only_damage(error)?;
+                    let why = only_damage(error)?;
                     if let Some(loader) = &mut self.loader {
                         // Those behind it keep their numbers.
                         loader.record(index, b"")?;
                     }
-                    let mut what = object([("index", json!(index))]);
-                    crate::bytes::put(&mut what, "stream", name, crate::bytes::Shape::Text);
-                    let words = format!("record {index} of stream {}", escape(name));
-                    self.miss(what, words, error);
+                    match &mut gap {
+                        Some(gap) if gap.why == why => gap.last = index,
+                        _ => {
+                            let other = gap.replace(Gap {
+                                first: index,
+                                last: index,
+                                why,
+                            });
+                            self.miss_records(name, other);
+                        }
+                    }
                 }
             }
-            index += 1;
         }
+        self.miss_records(name, gap);
         Ok(())
+    }
+
+    fn miss_records(&mut self, name: &[u8], gap: Option<Gap>) {
+        let Some(Gap { first, last, why }) = gap else {
+            return;
+        };
+        let mut what = object([("index", json!(first))]);
+        if last > first {
+            what.insert("last_index".to_owned(), json!(last));
+        }
+        crate::bytes::put(&mut what, "stream", name, crate::bytes::Shape::Text);
+        let which = if last > first {
+            format!("records {first} to {last}")
+        } else {
+            format!("record {first}")
+        };
+        let words = format!("{which} of stream {}", escape(name));
+        self.miss(what, words, why);
+        self.lost += last - first;
     }
 
     fn blocks(&mut self) -> Result<(), Failure> {
