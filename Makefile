@@ -267,13 +267,13 @@ node-bench: all node-build
 # ---- the command line -------------------------------------------------------------------------------------------
 
 # In a folder of its own: with what the command line needs, the library's dependencies have other features, and each of
-# the two would be built anew whenever the other one had been.
+# the two would be built anew whenever the other one had been. Not as one unit as the library is, which takes minutes.
 CLI_TARGET := $(TARGET)/cli
 CLI := $(CLI_TARGET)/release/sarsen
 CLI_CARGO := --locked -p sarsen-cli --target-dir $(CLI_TARGET)
 
 cli:
-	CARGO_PROFILE_RELEASE_LTO=thin cargo build --release $(CLI_CARGO)
+	CARGO_PROFILE_RELEASE_LTO=off cargo build --release $(CLI_CARGO)
 
 cli-test:
 	@$(STEP) cli-test sh -c 'cargo fmt -p sarsen-cli --check && \

@@ -79,7 +79,7 @@ fn loose_blocks_are_listed_until_they_are_freed_or_named() {
         (freed, b"freed".to_vec()),
         (named, b"named".to_vec()),
     ];
-    all.sort_unstable();
+    all.sort_unstable_by_key(|(address, _)| (address.chunk, address.offset));
     let left: Vec<_> = all
         .iter()
         .filter(|(address, _)| *address == small || *address == large)

@@ -336,7 +336,8 @@ impl Seen<'_> {
             }
             found.push(block);
         }
-        assert!(found.is_sorted(), "loose blocks are in order: {found:?}");
+        let in_order = found.is_sorted_by_key(|block| (block.chunk, block.offset));
+        assert!(in_order, "loose blocks are in order: {found:?}");
         let count = u64::try_from(found.len()).expect("a count");
         assert_eq!(count, self.model.loose_count(), "loose blocks: {found:?}");
         let known = |block| self.model.loose.contains_key(block);
