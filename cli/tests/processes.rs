@@ -284,6 +284,38 @@ fn a_follower_goes_on_over_writers_that_come_and_go() {
 }
 
 #[test]
+fn a_follower_lets_go_of_what_it_has_read_and_misses_nothing() {
+    let scratch = Scratch::new();
+    let path = scratch.store();
+    let store = writer(&path);
+    let mut log = Following::start(&[OsStr::new("log"), path.as_os_str(), OsStr::new("--follow")]);
+    assert_eq!(log.line(), "1\tset\ttheme\tdark\n");
+    assert!(log.line().starts_with("2\t"));
+    let mut seq = 2;
+    let mut most_held = 0;
+    // It opens the store anew at some moment: then the files of before can go.
+    for round in 0..10_000u32 {
+        for _ in 0..200 {
+            store.kv_set(b"again", &[round as u8; 1_000]).unwrap();
+            seq += 1;
+            assert!(log.line().starts_with(&format!("{seq}\tset\tagain\t")));
+        }
+        store.checkpoint().unwrap();
+        while store.maintain(std::time::Duration::from_millis(50)).unwrap() {}
+        let held = store.anatomy().unwrap().segments.len();
+        if held < most_held {
+            break;
+        }
+        most_held = held;
+    }
+    assert!(most_held > 2, "until then they are kept: {most_held}");
+    let held = store.anatomy().unwrap().segments.len();
+    assert!(held < most_held, "they were let go: {held} of {most_held}");
+    let (rest, code, complaints) = log.interrupt("INT");
+    assert_eq!((rest.as_str(), code, complaints.as_str()), ("", Some(0), ""));
+}
+
+#[test]
 fn a_follower_that_was_killed_leaves_nothing_that_a_writer_waits_for() {
     let scratch = Scratch::new();
     let path = scratch.store();

@@ -1,8 +1,11 @@
 //! Prints the commits in the log, and goes on as they come.
 
-use std::time::Duration;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use sarsen::{CommandKind, Error, LogCommand, Store};
+use sarsen::{CommandKind, Error, LogCommand, LogReader, Store};
 use serde_json::{json, Map};
 
 use super::{
@@ -19,6 +22,10 @@ use crate::{
 
 /// Bytes of a value on a line, unless all are asked for.
 const SHORT: usize = 200;
+
+/// How long a follower keeps an opening of the store; and while nothing comes.
+const RENEWED: Duration = Duration::from_millis(500);
+const RENEWED_IDLE: Duration = Duration::from_secs(5);
 
 pub fn log(log: &Log, output: &mut Output) -> Outcome {
     let interrupted = Interrupted::watch()?;
@@ -44,9 +51,15 @@ pub fn log(log: &Log, output: &mut Output) -> Outcome {
         return Ok(Ending::Done);
     }
     let mut follower = Follower {
-        store: &store,
+        path: &log.store.path,
         reader: store.log_read(from, 0)?,
+        store,
         next: from,
+        epoch: 0,
+        successor: None,
+        renewed: Instant::now(),
+        idle: true,
+        is_within: false,
     };
     while !interrupted.yet() && (log.follow || follower.next <= last) {
         // What is there already is printed in one go.
@@ -69,20 +82,38 @@ enum Step {
     Nothing,
 }
 
+/// A read-only opening keeps the files that were there then, so one that follows for long opens the store anew from time
+/// to time: the writer gets back the space of what was read. The old opening is read up to where the new one stands, so
+/// that nothing is let go between the two.
 struct Follower<'a> {
-    store: &'a Store,
-    reader: sarsen::LogReader,
+    path: &'a Path,
+    reader: LogReader,
+    store: Store,
     /// The commit to come.
     next: u64,
+    /// Of the newest commit that came.
+    epoch: u64,
+    successor: Option<Store>,
+    renewed: Instant,
+    /// No commit came since.
+    idle: bool,
+    /// The reader stands between two commands of a commit: another one would begin with the first again.
+    is_within: bool,
 }
 
 impl Follower<'_> {
     fn step(&mut self, timeout: Duration, full: bool, output: &mut Output) -> Result<Step, Failure> {
+        if !self.is_within {
+            self.renew()?;
+        }
         match self.reader.next(timeout) {
             Ok(command) => {
                 print(&command, full, output)?;
+                self.is_within = !command.last;
                 if command.last {
                     self.next = command.seq + 1;
+                    self.epoch = command.epoch;
+                    self.idle = false;
                 }
                 Ok(Step::Printed)
             }
@@ -91,17 +122,42 @@ impl Follower<'_> {
                 self.skip_released(output)?;
                 Ok(Step::Printed)
             }
-            Err(Error::Conflict { .. }) => Err(Failure::Conflict(format!(
-                "the commits before {} are not those that were printed: the store was opened anew after a power loss, \
-                 or put back; start again",
-                self.next
-            ))),
+            Err(Error::Conflict { .. }) => Err(self.conflict()),
             Err(error) => Err(error.into()),
         }
     }
 
+    fn conflict(&self) -> Failure {
+        Failure::Conflict(format!(
+            "the commits before {} are not those that were printed: the store was opened anew after a power loss, or put \
+             back; start again",
+            self.next
+        ))
+    }
+
+    fn renew(&mut self) -> Result<(), Failure> {
+        if let Some(successor) = self
+            .successor
+            .take_if(|successor| successor.last_seq() < self.next)
+        {
+            self.reader = match successor.log_read(self.next, self.epoch) {
+                Err(Error::Conflict { .. }) => return Err(self.conflict()),
+                reader => reader?,
+            };
+            self.store = successor;
+            self.renewed = Instant::now();
+            self.idle = true;
+        }
+        let due = if self.idle { RENEWED_IDLE } else { RENEWED };
+        if self.successor.is_none() && self.renewed.elapsed() >= due {
+            self.successor = Some(for_reading(self.path)?);
+        }
+        Ok(())
+    }
+
     /// The writer let go of log that was not read yet. Says so, and goes on where the log begins now.
     fn skip_released(&mut self, output: &mut Output) -> Result<(), Failure> {
+        self.successor = None;
         self.store.refresh()?;
         let first = self.store.log_first_seq();
         if first > self.next {
@@ -117,6 +173,7 @@ impl Follower<'_> {
             self.next = first;
         }
         self.reader = self.store.log_read(self.next, 0)?;
+        self.is_within = false;
         Ok(())
     }
 }
