@@ -273,7 +273,7 @@ CLI := $(CLI_TARGET)/release/sarsen
 CLI_CARGO := --locked -p sarsen-cli --target-dir $(CLI_TARGET)
 
 cli:
-	CARGO_PROFILE_RELEASE_LTO=off cargo build --release $(CLI_CARGO)
+	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 cargo build --release $(CLI_CARGO)
 
 cli-test:
 	@$(STEP) cli-test sh -c 'cargo fmt -p sarsen-cli --check && \

@@ -1,11 +1,7 @@
 //! What somebody needs who copies a store entry by entry, or draws a picture of it: loose blocks are listed, streams that
 //! lost their first records begin where they began, and the store says what it is made of.
 
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test says what it can't go on without"
-)]
+#![expect(clippy::expect_used, reason = "a test says what it can't go on without")]
 
 use std::{path::PathBuf, time::Duration};
 

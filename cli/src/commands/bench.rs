@@ -21,7 +21,7 @@ use crate::{
 const KEYS: u64 = 10_000;
 /// The floor writes round and round in a file of this size, which is on disk before: no metadata changes.
 const FLOOR_BYTES: usize = 1 << 20;
-const TURNS: u32 = 10;
+const TURNS: u32 = 50;
 /// Latencies kept of each of the three.
 const MOST_SAMPLES: usize = 1 << 20;
 
