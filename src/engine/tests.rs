@@ -211,6 +211,40 @@ fn dead_space_comes_back_and_addresses_stay() {
     engine.close().unwrap();
 }
 
+/// As a game does: each frame a commit that trims something, and a slice of upkeep. The checkpoint itself raises the
+/// number of deletions from which on merging pays.
+#[test]
+fn what_was_deleted_is_merged_away_behind_one_checkpoint_though_a_commit_comes_between_any_two_steps() {
+    let dir = Dir::new("deleted-between");
+    let engine = open(&dir, &small());
+    for number in 0..2_000u32 {
+        set(&engine, &number.to_be_bytes(), b"value");
+    }
+    engine.checkpoint().unwrap();
+    while engine.maintain(0).unwrap() {}
+    let delete = |numbers: std::ops::Range<u32>| {
+        let mut draft = Draft::new();
+        for number in numbers {
+            draft.delete_kv(&number.to_be_bytes()).unwrap();
+        }
+        engine.commit(&mut draft, Some(Survive::Process)).unwrap();
+    };
+    delete(0..340);
+    assert!(engine.much_was_deleted());
+    let before = engine.stats().unwrap();
+    for frame in 0..60 {
+        engine.maintain(0).unwrap();
+        delete(340 + frame..341 + frame);
+    }
+    let after = engine.stats().unwrap();
+    assert_eq!(after.checkpoints - before.checkpoints, 1);
+    assert_eq!(after.compactions - before.compactions, 1);
+    assert!(!engine.much_was_deleted());
+    assert_eq!(get(&engine, &399u32.to_be_bytes()), None);
+    assert_eq!(get(&engine, &400u32.to_be_bytes()), Some(b"value".to_vec()));
+    engine.close().unwrap();
+}
+
 #[test]
 fn a_snapshot_sees_what_it_saw_through_overwrites_and_compaction() {
     let dir = Dir::new("snapshot");

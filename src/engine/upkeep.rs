@@ -37,6 +37,8 @@ pub(super) struct Upkeep {
     reclaim: Option<Reclaim>,
     /// Steps of merging that come before the next step of a checkpoint.
     merge_steps_due: usize,
+    /// So much was deleted that a generation was closed for everything to be merged next.
+    merge_of_everything_due: bool,
     making_space: Option<MakingSpace>,
 }
 
@@ -103,8 +105,11 @@ impl Engine {
             return Ok(true);
         }
         self.readers.release(&self.supply)?;
-        if upkeep.merge.is_none() && self.much_was_deleted() && self.freeze() {
-            // What was deleted last has to be in a run to be merged.
+        let is_new = upkeep.merge.is_none() && !upkeep.merge_of_everything_due;
+        if is_new && self.much_was_deleted() && self.freeze() {
+            // What was deleted last has to be in a run to be merged: this once. A host that commits between any two
+            // steps has always something newer, and the merge would wait for that again and again.
+            upkeep.merge_of_everything_due = true;
             return Ok(true);
         }
         if self.step_merge(&mut upkeep)? || self.step_reclaim(&mut upkeep, None)? {
@@ -166,7 +171,7 @@ impl Engine {
         };
         if making.merge {
             upkeep.making_space = Some(MakingSpace { merge: false });
-            upkeep.merge = Merge::plan(self, true)?;
+            upkeep.merge = self.plan_merge_of_everything(upkeep)?;
             if self.step_merge(upkeep)? {
                 return Ok(true);
             }
@@ -236,9 +241,18 @@ impl Engine {
         }
     }
 
+    fn plan_merge_of_everything(&self, upkeep: &mut Upkeep) -> Result<Option<Merge>> {
+        let merge = Merge::plan(self, true)?;
+        upkeep.merge_of_everything_due = false;
+        Ok(merge)
+    }
+
     fn step_merge(&self, upkeep: &mut Upkeep) -> Result<bool> {
         if upkeep.merge.is_none() {
-            upkeep.merge = Merge::plan(self, self.much_was_deleted())?;
+            upkeep.merge = match upkeep.merge_of_everything_due || self.much_was_deleted() {
+                true => self.plan_merge_of_everything(upkeep)?,
+                false => Merge::plan(self, false)?,
+            };
         }
         let Some(merge) = &mut upkeep.merge else {
             return Ok(false);
@@ -345,7 +359,7 @@ impl Engine {
         let everything = {
             let mut upkeep = self.lock_upkeep()?;
             if upkeep.merge.is_none() {
-                upkeep.merge = Merge::plan(self, true)?;
+                upkeep.merge = self.plan_merge_of_everything(&mut upkeep)?;
             }
             upkeep.merge.as_ref().map(Merge::target)
         };
