@@ -213,7 +213,11 @@ impl Engine {
                 Attempt::NeedsSegment => {
                     self.for_the_draft(draft, || self.stall(|| self.prepare_segment(frame_len)))?;
                 }
-                Attempt::NeedsReserve { log_bytes } => self.stall(|| self.cover_log(log_bytes))?,
+                Attempt::NeedsReserve { log_bytes } => match self.stall(|| self.cover_log(log_bytes)) {
+                    // Segments double while there is room, and nobody gives up one that is merely too large.
+                    Err(Error::NoSpace { .. }) if self.supply.replace_with_smaller(frame_len)? => {}
+                    outcome => outcome?,
+                },
                 Attempt::NeedsStreams { names, cleared } => self.learn_streams(names, cleared)?,
             }
         };

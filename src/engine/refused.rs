@@ -220,3 +220,32 @@ fn upkeep_that_can_not_make_room_comes_to_an_end() {
         disk.operations() - before
     );
 }
+
+/// Little is live, but segments double: the next one, and the reserve for a checkpoint of it, are more than the disk has.
+#[test]
+fn a_segment_that_the_disk_has_no_room_to_fill_makes_way_for_a_smaller_one() {
+    for capacity in [3, 4, 6, 12].map(|step| step << 20) {
+        let disk = SimVfs::new(1);
+        let options = Options {
+            chunk_bytes: 1 << 20,
+            background: false,
+            ..Options::default()
+        };
+        let engine = open(&disk, &options);
+        disk.set_capacity(Some(capacity));
+        for number in 0..20_000u32 {
+            let mut frame = Draft::new();
+            frame
+                .set_kv(b"state", &[u8::try_from(number % 251).unwrap(); 1_000])
+                .unwrap();
+            if commit(&engine, &mut frame).is_err() {
+                tend(&engine);
+                commit(&engine, &mut frame)
+                    .unwrap_or_else(|error| panic!("{capacity} bytes, commit {number}: {error}"));
+            }
+            let _ = engine.maintain(0);
+        }
+        assert_eq!(engine.verify().unwrap(), []);
+        engine.close().unwrap();
+    }
+}

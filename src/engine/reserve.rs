@@ -261,7 +261,7 @@ impl Engine {
             .saturating_add(next_chunk)
     }
 
-    fn log_without_checkpoint(&self) -> u64 {
+    pub(super) fn log_without_checkpoint(&self) -> u64 {
         let state = self.state.load();
         let bytes = state
             .generations

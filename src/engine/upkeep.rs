@@ -26,6 +26,9 @@ pub(super) const LEAST_DELETED: u64 = 256;
 /// writers that outrun merging are slowed down before reading suffers.
 const MANY_RUNS: usize = 12;
 
+/// Less log is left without a checkpoint while space is short.
+const LEAST_LOG_BYTES: u64 = 64 << 10;
+
 /// Large-block bytes that may be written and not yet synced.
 pub(super) const MOST_UNSYNCED_BYTES: u64 = 64 << 20;
 
@@ -162,7 +165,9 @@ impl Engine {
                 upkeep.making_space = Some(making);
                 let dead = self.dead_chunks();
                 self.seal_chunks(|number| dead.contains(&number));
-                let is_large = lock(&self.append).appender.is_large();
+                // A checkpoint gives log back, and the reserve for it needs no space any more.
+                let is_large = lock(&self.append).appender.is_large()
+                    || self.log_without_checkpoint() >= LEAST_LOG_BYTES;
                 if (making.merge || is_large || self.log_keeps(&dead)) && self.freeze() {
                     return Ok(true);
                 }

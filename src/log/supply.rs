@@ -166,6 +166,26 @@ impl Supply {
         less || !spares.is_empty()
     }
 
+    /// The disk has no room for what the ready segment would hold: it goes, and the next one is half as large; false if
+    /// that would be too small for a frame of `min_len` bytes.
+    pub(crate) fn replace_with_smaller(&self, min_len: u64) -> Result<bool> {
+        let need = with_mark(min_len).max(FIRST_SEGMENT_BYTES);
+        let (ready, spares) = {
+            let mut shelf = lock(&self.shelf);
+            let half = shelf.ready.as_ref().map_or(0, |ready| ready.size() / 2);
+            if half < need {
+                return Ok(false);
+            }
+            shelf.next_size = half;
+            (shelf.ready.take(), std::mem::take(&mut shelf.spares))
+        };
+        let ready = ready.iter().map(|ready| ready.number());
+        for number in ready.chain(spares.iter().map(Segment::number)) {
+            self.unlink(number)?;
+        }
+        Ok(true)
+    }
+
     fn start(&self, need: u64) -> Result<Work> {
         let (size, spare) = {
             let mut shelf = lock(&self.shelf);
