@@ -53,7 +53,7 @@ for frame = 1, 3000 do
     digests[frame] = game:digest()
 end
 local same = true
-for _, stop in ipairs({1, 2, 59, 60, 61, 1500, 2999}) do
+for _, stop in ipairs({1, 60, 61, 2999}) do
     local other = open("again-" .. stop)
     play(other, stop)
     local before = other:digest()
