@@ -26,14 +26,5 @@ if [ "${1:-}" = "--check" ]; then
     echo "    apt-get update && apt-get install -y --no-install-recommends $missing" >&2
     exit 1
 fi
-as_root=""
-if [ "$(id -u)" -ne 0 ]; then
-    if ! command -v sudo >/dev/null 2>&1; then
-        echo "install_peers.sh: not root and no sudo; install as root: $missing" >&2
-        exit 1
-    fi
-    as_root="sudo"
-fi
-$as_root apt-get update
 # Unquoted: one word a package.
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
+exec "$(dirname "$0")/../scripts/install_packages.sh" $missing

@@ -4,19 +4,8 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages=$(scripts/require.sh --packages)
-if [ -n "$packages" ]; then
-    as_root=""
-    if [ "$(id -u)" -ne 0 ]; then
-        if ! command -v sudo >/dev/null 2>&1; then
-            echo "install_tools.sh: not root and no sudo; install as root: $packages" >&2
-            exit 1
-        fi
-        as_root="sudo"
-    fi
-    $as_root apt-get update
-    # Unquoted: one word a package.
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages
-fi
+# Unquoted: one word a package.
+[ -z "$packages" ] || scripts/install_packages.sh $packages
 
 if command -v rustup >/dev/null 2>&1; then
     cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
