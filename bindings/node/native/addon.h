@@ -117,6 +117,7 @@ struct Call {
     sarsen_error *error;
     const char *refusal; /* instead of `error`: a fixed text */
     void *made;          /* a handle that `run` made */
+    Kind made_kind;
     sarsen_view view;
     uint8_t *out;
     size_t out_len;
@@ -158,6 +159,7 @@ void store_idle(Object *store);
 
 /* ---- calls (call.c) ---- */
 bool refuse(Call *call, const char *text);
+void fail_run(Call *call, sarsen_status status, const char *text);
 napi_value call_failed(Call *call);
 napi_status export_operations(Addon *addon, napi_value exports, const Operation *operations);
 void call_queue(Call *call);
@@ -165,6 +167,13 @@ napi_value cancel_wait(napi_env env, napi_callback_info info);
 napi_status start_completions(Addon *addon);
 
 /* ---- arguments and answers (values.c) ---- */
+bool prepare_nothing(Call *call);
+bool prepare_store(Call *call);             /* (store) */
+bool prepare_store_number(Call *call);      /* (store, number) */
+bool prepare_store_two_numbers(Call *call); /* (store, number, number) */
+bool prepare_store_bytes(Call *call);       /* (store, bytes) */
+bool prepare_store_two_bytes(Call *call);   /* (store, bytes, bytes) */
+bool prepare_read_bytes(Call *call);        /* (store, snapshot or absent, bytes) */
 bool take_object(Call *call, int argument, Kind kind, Object **out);
 bool take_store(Call *call, int argument);
 bool take_own(Call *call, int argument, Kind kind);
@@ -176,15 +185,21 @@ bool take_block(Call *call, int argument);
 bool take_tags(Call *call, int argument, int place);
 bool take_buffer(Call *call, int argument);
 bool is_absent(napi_env env, napi_value value);
+const sarsen_snapshot *snapshot_of(const Call *call);
+void keep_made(Call *call, Kind kind, void *made);
+bool make_out(Call *call, size_t len);
+void keep_view(Call *call);
 napi_value give_nothing(Call *call);
 napi_value give_number(Call *call, uint64_t value);
 napi_value give_bigint(Call *call, uint64_t value);
+napi_value give_flag(Call *call, bool value);
+napi_value give_made(Call *call);
 napi_value give_out(Call *call);
 napi_value give_view(Call *call);
+napi_value give_view_object(Call *call);
 napi_value give_first_result(Call *call);
 napi_value give_block(Call *call);
 napi_value give_figures(Call *call, const char *const *names, const uint64_t *values, size_t count);
-void keep_view(Call *call);
 
 /* ---- filling buffers (fill.c) ---- */
 typedef sarsen_status (*Pull)(Call *call, uint64_t timeout_us, Item *item, sarsen_error **error);

@@ -2,20 +2,9 @@
  * commits it. The batch of sarsen lives on, for what its commands were given. */
 #include "addon.h"
 
-static bool prepare_nothing(Call *call) {
-    (void)call;
-    return true;
-}
-
 static void new_run(Call *call) {
-    call->made = sarsen_batch_new();
-    if (call->made) return;
-    call->status = SARSEN_INTERNAL;
-    call->refusal = "out of memory";
-}
-
-static napi_value new_finish(Call *call) {
-    return call->status == SARSEN_OK ? object_new(call, KIND_BATCH, call->made) : call_failed(call);
+    keep_made(call, KIND_BATCH, sarsen_batch_new());
+    if (!call->made) fail_run(call, SARSEN_INTERNAL, "out of memory");
 }
 
 /* (batch, store, buffer, length, level) */
@@ -58,7 +47,7 @@ static napi_value result_finish(Call *call) {
 }
 
 const Operation batch_operations[] = {
-    {"batchNew", prepare_nothing, new_run, new_finish},
+    {"batchNew", prepare_nothing, new_run, give_made},
     {"batchCommit", commit_prepare, commit_run, give_first_result},
     {"batchResult", result_prepare, result_run, result_finish},
     {NULL, NULL, NULL, NULL}};

@@ -1,8 +1,6 @@
 /* Loose blocks, read by their address, and views: bytes in place. */
 #include "addon.h"
 
-static bool append_prepare(Call *call) { return take_store(call, 0) && take_bytes(call, 1, 0); }
-
 static void append_run(Call *call) {
     call->status = sarsen_block_append(call->store->pointer, call->in[0].data, call->in[0].len, &call->block,
                                        &call->error);
@@ -21,22 +19,13 @@ static bool prepare_range(Call *call) {
 
 static void read_run(Call *call) {
     if (call->number[1] > call->block.len) { /* before memory is taken for it */
-        call->status = SARSEN_INVALID_ARGUMENT;
-        call->refusal = "the range leaves the block";
+        fail_run(call, SARSEN_INVALID_ARGUMENT, "the range leaves the block");
         return;
     }
-    call->out_len = (size_t)call->number[1];
-    call->out = malloc(call->out_len ? call->out_len : 1);
-    if (!call->out) {
-        call->status = SARSEN_INTERNAL;
-        call->refusal = "out of memory";
-        return;
-    }
+    if (!make_out(call, (size_t)call->number[1])) return;
     call->status = sarsen_block_read(call->store->pointer, &call->block, call->number[0], call->out, call->out_len,
                                      &call->error);
 }
-
-static napi_value read_finish(Call *call) { return call->status == SARSEN_OK ? give_out(call) : call_failed(call); }
 
 static void view_run(Call *call) {
     call->status = sarsen_block_view(call->store->pointer, &call->block, call->number[0], (size_t)call->number[1],
@@ -48,8 +37,8 @@ static napi_value view_finish(Call *call) {
 }
 
 const Operation block_operations[] = {
-    {"blockAppend", append_prepare, append_run, give_block},
+    {"blockAppend", prepare_store_bytes, append_run, give_block},
     {"blockFree", prepare_address, free_run, give_nothing},
-    {"blockRead", prepare_range, read_run, read_finish},
+    {"blockRead", prepare_range, read_run, give_out},
     {"blockView", prepare_range, view_run, view_finish},
     {NULL, NULL, NULL, NULL}};

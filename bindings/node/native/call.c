@@ -47,13 +47,18 @@ napi_value call_failed(Call *call) {
     return NULL;
 }
 
+/* Called by `run`, on whatever thread, where the library has no error to tell. */
+void fail_run(Call *call, sarsen_status status, const char *text) {
+    call->status = status;
+    call->refusal = text;
+}
+
 /* Throws what makes a call impossible; returns false, for `return refuse(..)`. */
 bool refuse(Call *call, const char *text) {
     bool pending = false;
     napi_is_exception_pending(call->env, &pending);
     if (pending) return false;
-    call->status = SARSEN_INVALID_ARGUMENT;
-    call->refusal = text;
+    fail_run(call, SARSEN_INVALID_ARGUMENT, text);
     call_failed(call);
     return false;
 }
@@ -80,8 +85,7 @@ static void run_elsewhere(Call *call) {
         call->operation->run(call);
         store_leave(call->store);
     } else {
-        call->status = SARSEN_INVALID_ARGUMENT;
-        call->refusal = "the store was closed before this call had begun";
+        fail_run(call, SARSEN_INVALID_ARGUMENT, "the store was closed before this call had begun");
     }
 }
 
@@ -134,10 +138,7 @@ static void execute(napi_env env, void *data) {
 static void complete(napi_env env, napi_status status, void *data) {
     (void)env;
     Call *call = data;
-    if (status == napi_cancelled) {
-        call->status = SARSEN_INVALID_ARGUMENT;
-        call->refusal = "the environment ends";
-    }
+    if (status == napi_cancelled) fail_run(call, SARSEN_INVALID_ARGUMENT, "the environment ends");
     settle(call);
 }
 
@@ -221,8 +222,7 @@ void call_queue(Call *call) {
             return;
         }
     }
-    call->status = SARSEN_INTERNAL;
-    call->refusal = "no thread could be had";
+    fail_run(call, SARSEN_INTERNAL, "no thread could be had");
     settle(call);
 }
 

@@ -1,14 +1,6 @@
 /* Key-value: (store, snapshot or absent, ...). A scan is filled by sarsen itself; keys alone are filled here. */
 #include "addon.h"
 
-static const sarsen_snapshot *snapshot_of(const Call *call) {
-    return call->snapshot ? call->snapshot->pointer : NULL;
-}
-
-static bool prepare_get(Call *call) {
-    return take_store(call, 0) && take_snapshot(call, 1) && take_bytes(call, 2, 0);
-}
-
 static void get_view(Call *call) {
     call->status = sarsen_kv_get(call->store->pointer, snapshot_of(call), call->in[0].data, call->in[0].len,
                                  &call->view, &call->error);
@@ -19,12 +11,7 @@ static void get_run(Call *call) {
     keep_view(call);
 }
 
-static napi_value view_finish(Call *call) {
-    if (call->status == SARSEN_NOT_FOUND) return NULL;
-    return call->status == SARSEN_OK ? object_new(call, KIND_VIEW, NULL) : call_failed(call);
-}
-
-static bool read_prepare(Call *call) { return prepare_get(call) && take_buffer(call, 3); }
+static bool read_prepare(Call *call) { return prepare_read_bytes(call) && take_buffer(call, 3); }
 
 static void read_run(Call *call) {
     call->status = sarsen_kv_read(call->store->pointer, snapshot_of(call), call->in[0].data, call->in[0].len,
@@ -38,8 +25,7 @@ static napi_value read_finish(Call *call) {
 }
 
 static bool many_prepare(Call *call) {
-    return take_store(call, 0) && take_snapshot(call, 1) && take_bytes(call, 2, 0) &&
-           take_number(call, 3, &call->number[0]);
+    return prepare_read_bytes(call) && take_number(call, 3, &call->number[0]);
 }
 
 /* Keys come as u32 length and bytes each; values go as u64 length (all ones: no such key) and bytes each. */
@@ -49,8 +35,7 @@ static void many_run(Call *call) {
     sarsen_view *values = calloc(count + 1, sizeof *values);
     sarsen_status *statuses = calloc(count + 1, sizeof *statuses);
     const uint8_t *at = call->in[0].data, *end = at + call->in[0].len;
-    call->status = SARSEN_INVALID_ARGUMENT;
-    call->refusal = "keys are packed as u32 length and bytes";
+    fail_run(call, SARSEN_INVALID_ARGUMENT, "keys are packed as u32 length and bytes");
     if (!keys || !values || !statuses) goto done;
     for (size_t place = 0; place < count; place++) {
         uint32_t len;
@@ -65,12 +50,9 @@ static void many_run(Call *call) {
     call->status = sarsen_kv_get_many(call->store->pointer, snapshot_of(call), keys, count, values, statuses,
                                       &call->error);
     if (call->status != SARSEN_OK) goto done;
-    for (size_t place = 0; place < count; place++) call->out_len += sizeof(uint64_t) + values[place].len;
-    uint8_t *to = call->out = malloc(call->out_len + 1);
-    if (!to) {
-        call->status = SARSEN_INTERNAL;
-        call->refusal = "out of memory";
-    }
+    size_t out_len = 0;
+    for (size_t place = 0; place < count; place++) out_len += sizeof(uint64_t) + values[place].len;
+    uint8_t *to = make_out(call, out_len) ? call->out : NULL;
     for (size_t place = 0; place < count; place++) {
         uint64_t len = statuses[place] == SARSEN_OK ? values[place].len : UINT64_MAX;
         if (to) to = put(put(to, &len, sizeof len), values[place].data, values[place].len);
@@ -82,46 +64,33 @@ done:
     free(statuses);
 }
 
-static napi_value many_finish(Call *call) { return call->status == SARSEN_OK ? give_out(call) : call_failed(call); }
-
-static bool set_prepare(Call *call) { return take_store(call, 0) && take_bytes(call, 1, 0) && take_bytes(call, 2, 1); }
-
 static void set_run(Call *call) {
     call->status = sarsen_kv_set(call->store->pointer, call->in[0].data, call->in[0].len, call->in[1].data,
                                  call->in[1].len, &call->error);
 }
-
-static bool delete_prepare(Call *call) { return take_store(call, 0) && take_bytes(call, 1, 0); }
 
 static void delete_run(Call *call) {
     call->status = sarsen_kv_delete(call->store->pointer, call->in[0].data, call->in[0].len, &call->error);
 }
 
 static bool scan_prepare(Call *call) {
-    return take_store(call, 0) && take_snapshot(call, 1) && take_bytes(call, 2, 0) && take_bytes(call, 3, 1) &&
-           take_flag(call, 4, &call->flag);
+    return prepare_read_bytes(call) && take_bytes(call, 3, 1) && take_flag(call, 4, &call->flag);
 }
 
 static void scan_run(Call *call) {
     sarsen_kv_iter *iter = NULL;
     call->status = sarsen_kv_scan(call->store->pointer, snapshot_of(call), call->in[0].data, call->in[0].len,
                                   call->in[1].data, call->in[1].len, call->flag, &iter, &call->error);
-    call->made = iter;
+    keep_made(call, KIND_KV_ITER, iter);
 }
 
-static bool prefix_prepare(Call *call) {
-    return take_store(call, 0) && take_snapshot(call, 1) && take_bytes(call, 2, 0) && take_flag(call, 3, &call->flag);
-}
+static bool prefix_prepare(Call *call) { return prepare_read_bytes(call) && take_flag(call, 3, &call->flag); }
 
 static void prefix_run(Call *call) {
     sarsen_kv_iter *iter = NULL;
     call->status = sarsen_kv_prefix(call->store->pointer, snapshot_of(call), call->in[0].data, call->in[0].len,
                                     call->flag, &iter, &call->error);
-    call->made = iter;
-}
-
-static napi_value iter_finish(Call *call) {
-    return call->status == SARSEN_OK ? object_new(call, KIND_KV_ITER, call->made) : call_failed(call);
+    keep_made(call, KIND_KV_ITER, iter);
 }
 
 static bool fill_prepare(Call *call) { return prepare_fill(call, KIND_KV_ITER); }
@@ -143,14 +112,14 @@ static sarsen_status pull_key(Call *call, uint64_t timeout_us, Item *item, sarse
 static void fill_keys_run(Call *call) { fill(call, pull_key); }
 
 const Operation kv_operations[] = {
-    {"kvGet", prepare_get, get_run, give_view},
-    {"kvView", prepare_get, get_view, view_finish},
+    {"kvGet", prepare_read_bytes, get_run, give_view},
+    {"kvView", prepare_read_bytes, get_view, give_view_object},
     {"kvRead", read_prepare, read_run, read_finish},
-    {"kvGetMany", many_prepare, many_run, many_finish},
-    {"kvSet", set_prepare, set_run, give_nothing},
-    {"kvDelete", delete_prepare, delete_run, give_nothing},
-    {"kvScan", scan_prepare, scan_run, iter_finish},
-    {"kvPrefix", prefix_prepare, prefix_run, iter_finish},
+    {"kvGetMany", many_prepare, many_run, give_out},
+    {"kvSet", prepare_store_two_bytes, set_run, give_nothing},
+    {"kvDelete", prepare_store_bytes, delete_run, give_nothing},
+    {"kvScan", scan_prepare, scan_run, give_made},
+    {"kvPrefix", prefix_prepare, prefix_run, give_made},
     {"kvIterFill", fill_prepare, fill_run, give_filled},
     {"kvIterFillKeys", fill_prepare, fill_keys_run, give_filled},
     {NULL, NULL, NULL, NULL}};

@@ -4,21 +4,12 @@
 
 #define SLICE_US 20000
 
-static bool prepare_store(Call *call) { return take_store(call, 0); }
 static void first_seq_run(Call *call) { call->result[0] = sarsen_log_first_seq(call->store->pointer); }
-
-static bool read_prepare(Call *call) {
-    return take_store(call, 0) && take_number(call, 1, &call->number[0]) && take_number(call, 2, &call->number[1]);
-}
 
 static void read_run(Call *call) {
     sarsen_log_reader *reader = NULL;
     call->status = sarsen_log_read(call->store->pointer, call->number[0], call->number[1], &reader, &call->error);
-    call->made = reader;
-}
-
-static napi_value read_finish(Call *call) {
-    return call->status == SARSEN_OK ? object_new(call, KIND_LOG_READER, call->made) : call_failed(call);
+    keep_made(call, KIND_LOG_READER, reader);
 }
 
 static sarsen_status next(Call *call, uint64_t timeout_us, sarsen_command *command, const sarsen_tags **tags,
@@ -63,6 +54,6 @@ static void fill_run(Call *call) { fill(call, pull_command); }
 
 const Operation log_operations[] = {
     {"logFirstSeq", prepare_store, first_seq_run, give_first_result},
-    {"logRead", read_prepare, read_run, read_finish},
+    {"logRead", prepare_store_two_numbers, read_run, give_made},
     {"logFill", fill_prepare, fill_run, give_filled},
     {NULL, NULL, NULL, NULL}};

@@ -3,39 +3,47 @@
 
 /* ---- open, close ---- */
 
-static bool option_number(Call *call, napi_value options, const char *name,
-                          sarsen_status (*set)(sarsen_options *, uint64_t)) {
-    napi_value value;
-    if (napi_get_named_property(call->env, options, name, &value) != napi_ok) return false;
-    if (is_absent(call->env, value)) return true;
-    uint64_t number;
-    call->arguments[MOST_ARGUMENTS - 1] = value;
-    if (!take_number(call, MOST_ARGUMENTS - 1, &number)) return false;
-    if (set(call->options, number) == SARSEN_OK) return true;
-    return refuse(call, "an option is out of its range: see its bounds in the types of OpenOptions");
-}
+/* An option and how it is set: as a number, by the number of a choice, or as a flag. */
+typedef struct {
+    const char *name;
+    sarsen_status (*number)(sarsen_options *, uint64_t);
+    sarsen_status (*choice)(sarsen_options *, uint32_t);
+    sarsen_status (*flag)(sarsen_options *, bool);
+} Option;
 
-static bool option_choice(Call *call, napi_value options, const char *name,
-                          sarsen_status (*set)(sarsen_options *, uint32_t)) {
-    napi_value value;
-    if (napi_get_named_property(call->env, options, name, &value) != napi_ok) return false;
-    if (is_absent(call->env, value)) return true;
-    uint64_t number;
-    call->arguments[MOST_ARGUMENTS - 1] = value;
-    if (!take_number(call, MOST_ARGUMENTS - 1, &number)) return false;
-    if (number <= UINT32_MAX && set(call->options, (uint32_t)number) == SARSEN_OK) return true;
-    return refuse(call, "an option has no such choice");
-}
+static const Option open_options[] = {
+    {"create", .flag = sarsen_options_set_create},
+    {"readOnly", .flag = sarsen_options_set_read_only},
+    {"survive", .choice = sarsen_options_set_durability},
+    {"chunkBytes", .number = sarsen_options_set_chunk_bytes},
+    {"memoryBytes", .number = sarsen_options_set_memory_bytes},
+    {"logRetentionBytes", .number = sarsen_options_set_log_retention_bytes},
+    {"background", .flag = sarsen_options_set_background},
+    {"salvage", .flag = sarsen_options_set_salvage},
+    {"check", .choice = sarsen_options_set_check},
+    {"logWrite", .choice = sarsen_options_set_log_write},
+    {"mappedBytes", .number = sarsen_options_set_mapped_bytes}};
 
-static bool option_flag(Call *call, napi_value options, const char *name,
-                        sarsen_status (*set)(sarsen_options *, bool)) {
-    napi_value value;
-    if (napi_get_named_property(call->env, options, name, &value) != napi_ok) return false;
-    if (is_absent(call->env, value)) return true;
-    bool flag;
-    if (napi_get_value_bool(call->env, value, &flag) != napi_ok) return refuse(call, "an option is to be a boolean");
-    if (set(call->options, flag) == SARSEN_OK) return true;
-    return refuse(call, "an option was refused");
+static bool take_option(Call *call, napi_value options, const Option *option) {
+    const int place = MOST_ARGUMENTS - 1;
+    napi_value *value = &call->arguments[place];
+    if (napi_get_named_property(call->env, options, option->name, value) != napi_ok) return false;
+    if (is_absent(call->env, *value)) return true;
+    if (option->flag) {
+        bool flag;
+        if (napi_get_value_bool(call->env, *value, &flag) != napi_ok) {
+            return refuse(call, "an option is to be a boolean");
+        }
+        return option->flag(call->options, flag) == SARSEN_OK || refuse(call, "an option was refused");
+    }
+    uint64_t number;
+    if (!take_number(call, place, &number)) return false;
+    if (option->choice) {
+        return (number <= UINT32_MAX && option->choice(call->options, (uint32_t)number) == SARSEN_OK) ||
+               refuse(call, "an option has no such choice");
+    }
+    return option->number(call->options, number) == SARSEN_OK ||
+           refuse(call, "an option is out of its range: see its bounds in the types of OpenOptions");
 }
 
 static bool take_path(Call *call, int argument) {
@@ -53,27 +61,16 @@ static bool open_prepare(Call *call) {
     call->options = sarsen_options_new();
     napi_value options = call->arguments[1];
     if (is_absent(call->env, options)) return true;
-    return option_flag(call, options, "create", sarsen_options_set_create) &&
-           option_flag(call, options, "readOnly", sarsen_options_set_read_only) &&
-           option_choice(call, options, "survive", sarsen_options_set_durability) &&
-           option_number(call, options, "chunkBytes", sarsen_options_set_chunk_bytes) &&
-           option_number(call, options, "memoryBytes", sarsen_options_set_memory_bytes) &&
-           option_number(call, options, "logRetentionBytes", sarsen_options_set_log_retention_bytes) &&
-           option_flag(call, options, "background", sarsen_options_set_background) &&
-           option_flag(call, options, "salvage", sarsen_options_set_salvage) &&
-           option_choice(call, options, "check", sarsen_options_set_check) &&
-           option_choice(call, options, "logWrite", sarsen_options_set_log_write) &&
-           option_number(call, options, "mappedBytes", sarsen_options_set_mapped_bytes);
+    for (size_t place = 0; place < sizeof open_options / sizeof *open_options; place++) {
+        if (!take_option(call, options, &open_options[place])) return false;
+    }
+    return true;
 }
 
 static void open_run(Call *call) {
     sarsen_store *store = NULL;
     call->status = sarsen_store_open((const char *)call->in[0].data, call->options, &store, &call->error);
-    call->made = store;
-}
-
-static napi_value open_finish(Call *call) {
-    return call->status == SARSEN_OK ? object_new(call, KIND_STORE, call->made) : call_failed(call);
+    keep_made(call, KIND_STORE, store);
 }
 
 static bool close_prepare(Call *call) {
@@ -92,17 +89,9 @@ static void close_run(Call *call) {
 
 /* ---- durability ---- */
 
-static bool prepare_store(Call *call) { return take_store(call, 0); }
-
-static bool prepare_store_number(Call *call) { return take_store(call, 0) && take_number(call, 1, &call->number[0]); }
-
 static void last_seq_run(Call *call) { call->result[0] = sarsen_store_last_seq(call->store->pointer); }
 static void durable_seq_run(Call *call) { call->result[0] = sarsen_store_durable_seq(call->store->pointer); }
 static void sync_run(Call *call) { call->status = sarsen_store_sync(call->store->pointer, &call->error); }
-
-static bool wait_durable_prepare(Call *call) {
-    return prepare_store_number(call) && take_number(call, 2, &call->number[1]);
-}
 
 static void wait_durable_run(Call *call) {
     call->status =
@@ -112,9 +101,7 @@ static void wait_durable_run(Call *call) {
 /* false: the time was over. */
 static napi_value wait_durable_finish(Call *call) {
     if (call->status != SARSEN_OK && call->status != SARSEN_TIMEOUT) return call_failed(call);
-    napi_value answer;
-    napi_get_boolean(call->env, call->status == SARSEN_OK, &answer);
-    return answer;
+    return give_flag(call, call->status == SARSEN_OK);
 }
 
 /* What became of a commit, on its way from any thread to JavaScript's. */
@@ -185,10 +172,7 @@ static void maintain_run(Call *call) {
 }
 
 static napi_value maintain_finish(Call *call) {
-    if (call->status != SARSEN_OK) return call_failed(call);
-    napi_value more;
-    napi_get_boolean(call->env, call->flag, &more);
-    return more;
+    return call->status == SARSEN_OK ? give_flag(call, call->flag) : call_failed(call);
 }
 
 static void refresh_run(Call *call) {
@@ -198,9 +182,8 @@ static void refresh_run(Call *call) {
 static bool backup_prepare(Call *call) { return take_path(call, 2) && take_store(call, 0) && take_snapshot(call, 1); }
 
 static void backup_run(Call *call) {
-    const sarsen_snapshot *snapshot = call->snapshot ? call->snapshot->pointer : NULL;
-    call->status =
-        sarsen_store_backup(call->store->pointer, snapshot, (const char *)call->in[0].data, &call->error);
+    call->status = sarsen_store_backup(call->store->pointer, snapshot_of(call), (const char *)call->in[0].data,
+                                       &call->error);
 }
 
 static bool import_prepare(Call *call) { return take_path(call, 1) && take_store(call, 0); }
@@ -248,11 +231,7 @@ static napi_value stats_finish(Call *call) {
 static void verify_run(Call *call) {
     sarsen_report *report = NULL;
     call->status = sarsen_store_verify(call->store->pointer, &report, &call->error);
-    call->made = report;
-}
-
-static napi_value verify_finish(Call *call) {
-    return call->status == SARSEN_OK ? object_new(call, KIND_REPORT, call->made) : call_failed(call);
+    keep_made(call, KIND_REPORT, report);
 }
 
 /* u64 offset, u32 length of the file's name, u32 length of the text, both texts. */
@@ -278,22 +257,13 @@ static void report_run(Call *call) { fill(call, pull_finding); }
 static void snapshot_run(Call *call) {
     sarsen_snapshot *snapshot = NULL;
     call->status = sarsen_snapshot_new(call->store->pointer, &snapshot, &call->error);
-    call->made = snapshot;
-}
-
-static napi_value snapshot_finish(Call *call) {
-    return call->status == SARSEN_OK ? object_new(call, KIND_SNAPSHOT, call->made) : call_failed(call);
+    keep_made(call, KIND_SNAPSHOT, snapshot);
 }
 
 static bool prepare_snapshot(Call *call) { return take_object(call, 0, KIND_SNAPSHOT, &call->snapshot); }
 static void snapshot_seq_run(Call *call) { call->result[0] = sarsen_snapshot_seq(call->snapshot->pointer); }
 
 /* ---- the library ---- */
-
-static bool prepare_nothing(Call *call) {
-    (void)call;
-    return true;
-}
 
 static void run_nothing(Call *call) { (void)call; }
 
@@ -313,12 +283,12 @@ static napi_value status_name_finish(Call *call) {
 }
 
 const Operation store_operations[] = {
-    {"storeOpen", open_prepare, open_run, open_finish},
+    {"storeOpen", open_prepare, open_run, give_made},
     {"storeClose", close_prepare, close_run, give_nothing},
     {"storeLastSeq", prepare_store, last_seq_run, give_first_result},
     {"storeDurableSeq", prepare_store, durable_seq_run, give_first_result},
     {"storeSync", prepare_store, sync_run, give_nothing},
-    {"storeWaitDurable", wait_durable_prepare, wait_durable_run, wait_durable_finish},
+    {"storeWaitDurable", prepare_store_two_numbers, wait_durable_run, wait_durable_finish},
     {"storeNotifyDurable", notify_prepare, notify_run, give_nothing},
     {"storeCheckpoint", prepare_store, checkpoint_run, give_nothing},
     {"storeCompact", prepare_store, compact_run, give_nothing},
@@ -328,9 +298,9 @@ const Operation store_operations[] = {
     {"storeImport", import_prepare, import_run, give_first_result},
     {"storeRecovery", prepare_store, recovery_run, recovery_finish},
     {"storeStats", prepare_store, stats_run, stats_finish},
-    {"storeVerify", prepare_store, verify_run, verify_finish},
+    {"storeVerify", prepare_store, verify_run, give_made},
     {"reportFill", report_prepare, report_run, give_filled},
-    {"snapshotNew", prepare_store, snapshot_run, snapshot_finish},
+    {"snapshotNew", prepare_store, snapshot_run, give_made},
     {"snapshotSeq", prepare_snapshot, snapshot_seq_run, give_first_result},
     {"abiVersion", prepare_nothing, abi_version_run, give_first_result},
     {"version", prepare_nothing, run_nothing, version_finish},

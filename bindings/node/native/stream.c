@@ -1,19 +1,9 @@
 /* Streams: (store, snapshot or absent, name, ...). */
 #include "addon.h"
 
-static const sarsen_snapshot *snapshot_of(const Call *call) { return call->snapshot ? call->snapshot->pointer : NULL; }
-
-static bool append_prepare(Call *call) {
-    return take_store(call, 0) && take_bytes(call, 1, 0) && take_bytes(call, 2, 1);
-}
-
 static void append_run(Call *call) {
     call->status = sarsen_stream_append(call->store->pointer, call->in[0].data, call->in[0].len, call->in[1].data,
                                         call->in[1].len, &call->result[0], &call->error);
-}
-
-static bool prepare_name(Call *call) {
-    return take_store(call, 0) && take_snapshot(call, 1) && take_bytes(call, 2, 0);
 }
 
 static void bounds_run(Call *call) {
@@ -27,7 +17,9 @@ static napi_value bounds_finish(Call *call) {
     return call->status == SARSEN_OK ? give_figures(call, names, call->result, 2) : call_failed(call);
 }
 
-static bool prepare_name_number(Call *call) { return prepare_name(call) && take_number(call, 3, &call->number[0]); }
+static bool prepare_name_number(Call *call) {
+    return prepare_read_bytes(call) && take_number(call, 3, &call->number[0]);
+}
 
 static void get_view(Call *call) {
     call->status = sarsen_stream_get(call->store->pointer, snapshot_of(call), call->in[0].data, call->in[0].len,
@@ -39,14 +31,7 @@ static void get_run(Call *call) {
     keep_view(call);
 }
 
-static napi_value view_finish(Call *call) {
-    if (call->status == SARSEN_NOT_FOUND) return NULL;
-    return call->status == SARSEN_OK ? object_new(call, KIND_VIEW, NULL) : call_failed(call);
-}
-
-static bool trim_prepare(Call *call) {
-    return take_store(call, 0) && take_bytes(call, 1, 0) && take_number(call, 2, &call->number[0]);
-}
+static bool trim_prepare(Call *call) { return prepare_store_bytes(call) && take_number(call, 2, &call->number[0]); }
 
 static void trim_run(Call *call) {
     call->status =
@@ -57,11 +42,7 @@ static void read_run(Call *call) {
     sarsen_stream_iter *iter = NULL;
     call->status = sarsen_stream_read(call->store->pointer, snapshot_of(call), call->in[0].data, call->in[0].len,
                                       call->number[0], &iter, &call->error);
-    call->made = iter;
-}
-
-static napi_value read_finish(Call *call) {
-    return call->status == SARSEN_OK ? object_new(call, KIND_STREAM_ITER, call->made) : call_failed(call);
+    keep_made(call, KIND_STREAM_ITER, iter);
 }
 
 static bool fill_prepare(Call *call) { return prepare_fill(call, KIND_STREAM_ITER); }
@@ -75,11 +56,7 @@ static void list_run(Call *call) {
     sarsen_stream_names *names = NULL;
     call->status = sarsen_stream_list(call->store->pointer, snapshot_of(call), call->in[0].data, call->in[0].len,
                                       &names, &call->error);
-    call->made = names;
-}
-
-static napi_value list_finish(Call *call) {
-    return call->status == SARSEN_OK ? object_new(call, KIND_STREAM_NAMES, call->made) : call_failed(call);
+    keep_made(call, KIND_STREAM_NAMES, names);
 }
 
 /* u64 first, u64 next, u32 length, name. */
@@ -98,13 +75,13 @@ static bool names_prepare(Call *call) { return prepare_fill(call, KIND_STREAM_NA
 static void names_run(Call *call) { fill(call, pull_name); }
 
 const Operation stream_operations[] = {
-    {"streamAppend", append_prepare, append_run, give_first_result},
-    {"streamBounds", prepare_name, bounds_run, bounds_finish},
+    {"streamAppend", prepare_store_two_bytes, append_run, give_first_result},
+    {"streamBounds", prepare_read_bytes, bounds_run, bounds_finish},
     {"streamGet", prepare_name_number, get_run, give_view},
-    {"streamView", prepare_name_number, get_view, view_finish},
+    {"streamView", prepare_name_number, get_view, give_view_object},
     {"streamTrim", trim_prepare, trim_run, give_nothing},
-    {"streamRead", prepare_name_number, read_run, read_finish},
+    {"streamRead", prepare_name_number, read_run, give_made},
     {"streamIterFill", fill_prepare, fill_run, give_filled},
-    {"streamList", prepare_name, list_run, list_finish},
+    {"streamList", prepare_read_bytes, list_run, give_made},
     {"streamNamesFill", names_prepare, names_run, give_filled},
     {NULL, NULL, NULL, NULL}};

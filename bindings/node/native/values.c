@@ -49,6 +49,27 @@ bool take_snapshot(Call *call, int argument) {
     return take_object(call, argument, KIND_SNAPSHOT, &call->snapshot);
 }
 
+bool prepare_nothing(Call *call) {
+    (void)call;
+    return true;
+}
+
+bool prepare_store(Call *call) { return take_store(call, 0); }
+
+bool prepare_store_number(Call *call) { return prepare_store(call) && take_number(call, 1, &call->number[0]); }
+
+bool prepare_store_two_numbers(Call *call) {
+    return prepare_store_number(call) && take_number(call, 2, &call->number[1]);
+}
+
+bool prepare_store_bytes(Call *call) { return prepare_store(call) && take_bytes(call, 1, 0); }
+
+bool prepare_store_two_bytes(Call *call) { return prepare_store_bytes(call) && take_bytes(call, 2, 1); }
+
+bool prepare_read_bytes(Call *call) {
+    return prepare_store(call) && take_snapshot(call, 1) && take_bytes(call, 2, 0);
+}
+
 static bool take_text(Call *call, int argument, Bytes *out) {
     /* A string of n UTF-16 units has at most 3 n bytes of UTF-8; one that may not fit is measured first. */
     napi_env env = call->env;
@@ -172,6 +193,35 @@ bool take_buffer(Call *call, int argument) {
     return true;
 }
 
+/* ---- for `run` ---- */
+
+/* NULL: as of now. */
+const sarsen_snapshot *snapshot_of(const Call *call) { return call->snapshot ? call->snapshot->pointer : NULL; }
+
+/* The handle that was made, NULL where the call failed, for give_made. */
+void keep_made(Call *call, Kind kind, void *made) {
+    call->made_kind = kind;
+    call->made = made;
+}
+
+/* Memory for `len` bytes that give_out hands over; false: there is none, and the call has failed. */
+bool make_out(Call *call, size_t len) {
+    call->out = malloc(len ? len : 1);
+    if (!call->out) {
+        fail_run(call, SARSEN_INTERNAL, "out of memory");
+        return false;
+    }
+    call->out_len = len;
+    return true;
+}
+
+/* With a view in hand: on another thread the bytes are fetched there, from disk where need be. */
+void keep_view(Call *call) {
+    if (!call->async || call->status != SARSEN_OK) return;
+    if (make_out(call, call->view.len)) put(call->out, call->view.data, call->view.len);
+    sarsen_view_release(&call->view);
+}
+
 /* ---- answers ---- */
 
 napi_value give_nothing(Call *call) { return call->status == SARSEN_OK ? NULL : call_failed(call); }
@@ -188,6 +238,16 @@ napi_value give_bigint(Call *call, uint64_t value) {
     return number;
 }
 
+napi_value give_flag(Call *call, bool value) {
+    napi_value flag = NULL;
+    napi_get_boolean(call->env, value, &flag);
+    return flag;
+}
+
+napi_value give_made(Call *call) {
+    return call->status == SARSEN_OK ? object_new(call, call->made_kind, call->made) : call_failed(call);
+}
+
 napi_value give_first_result(Call *call) {
     return call->status == SARSEN_OK ? give_number(call, call->result[0]) : call_failed(call);
 }
@@ -199,20 +259,6 @@ napi_value give_block(Call *call) {
     return buffer;
 }
 
-/* Called by `run` with a view in hand: on another thread the bytes are fetched there, from disk where need be. */
-void keep_view(Call *call) {
-    if (!call->async || call->status != SARSEN_OK) return;
-    call->out_len = call->view.len;
-    call->out = malloc(call->out_len ? call->out_len : 1);
-    if (call->out) {
-        memcpy(call->out, call->view.data, call->out_len);
-    } else {
-        call->status = SARSEN_INTERNAL;
-        call->refusal = "out of memory";
-    }
-    sarsen_view_release(&call->view);
-}
-
 static void free_bytes(napi_env env, void *data, void *hint) {
     (void)env, (void)hint;
     free(data);
@@ -220,6 +266,7 @@ static void free_bytes(napi_env env, void *data, void *hint) {
 
 /* Bytes in memory of malloc's, which long ones keep. */
 napi_value give_out(Call *call) {
+    if (call->status != SARSEN_OK) return call_failed(call);
     napi_value buffer = NULL;
     if (call->out_len <= SCRATCH_BYTES ||
         napi_create_external_buffer(call->env, call->out_len, call->out, free_bytes, NULL, &buffer) != napi_ok) {
@@ -244,6 +291,12 @@ napi_value give_view(Call *call) {
         refuse(call, "no Buffer can be as long as these bytes");
     }
     return answer;
+}
+
+/* The view itself; undefined for NOT_FOUND. */
+napi_value give_view_object(Call *call) {
+    if (call->status == SARSEN_NOT_FOUND) return NULL;
+    return call->status == SARSEN_OK ? object_new(call, KIND_VIEW, NULL) : call_failed(call);
 }
 
 napi_value give_figures(Call *call, const char *const *names, const uint64_t *values, size_t count) {
