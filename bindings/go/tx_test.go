@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math/rand/v2"
-	"os"
 	"strconv"
 	"sync"
 	"testing"
 
 	"sarsen"
+	"sarsen/internal/seeded"
 )
 
 func TestAnUpdateThatFailsOrPanicsDidNothing(t *testing.T) {
@@ -186,18 +185,7 @@ func everything(t *testing.T, read view) (all []string) {
 }
 
 func TestATransactionReadsWhatTheStoreHoldsAfterwards(t *testing.T) {
-	seed := rand.Uint64()
-	if given := os.Getenv("SARSEN_GO_SEED"); given != "" {
-		parsed, err := strconv.ParseUint(given, 10, 64)
-		must(t, err)
-		seed = parsed
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("again with: SARSEN_GO_SEED=%d go test -run %s", seed, t.Name())
-		}
-	})
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := seeded.Random(t)
 	store := open(t, &sarsen.Options{Durability: sarsen.SurviveProcess})
 	tags := []string{"a", "b", "c"}
 	changed := 0

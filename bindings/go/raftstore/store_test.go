@@ -5,10 +5,7 @@ package raftstore_test
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
@@ -16,6 +13,7 @@ import (
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 
 	"sarsen"
+	"sarsen/internal/seeded"
 	"sarsen/raftstore"
 )
 
@@ -249,18 +247,7 @@ func TestRaftGroupsShareAStore(t *testing.T) {
 }
 
 func TestRandomOperationsAgreeWithTheOtherStores(t *testing.T) {
-	seed := rand.Uint64()
-	if given := os.Getenv("SARSEN_GO_SEED"); given != "" {
-		parsed, err := strconv.ParseUint(given, 10, 64)
-		must(t, err)
-		seed = parsed
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("again with: SARSEN_GO_SEED=%d go test -run %s", seed, t.Name())
-		}
-	})
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := seeded.Random(t)
 	path := filepath.Join(t.TempDir(), "sarsen")
 	ours, closed := openSarsen(t, path)
 	theirs, closeTheirs := openBolt(t, filepath.Join(t.TempDir(), "bolt"))
