@@ -38,15 +38,27 @@ static void put_header(encoded *out, uint32_t kind, uint32_t flags, size_t tag_c
     put_number(out, data_len, 8);
 }
 
+static void put_tag(encoded *out, const char *tag, size_t len)
+{
+    put_number(out, len, 2);
+    put(out, tag, len);
+}
+
+static void put_numbered_tags(encoded *out, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        char tag[8];
+        snprintf(tag, sizeof tag, "%04u", i);
+        put_tag(out, tag, 4);
+    }
+}
+
 static void put_command(encoded *out, uint32_t kind, const char *key, uint64_t id, const char *const *tags,
                         size_t tag_count, const void *data, size_t data_len)
 {
     put_header(out, kind, 0, tag_count, key == NULL ? 0 : strlen(key), id, data_len);
     if (key != NULL) put(out, key, strlen(key));
-    for (size_t i = 0; i < tag_count; i++) {
-        put_number(out, strlen(tags[i]), 2);
-        put(out, tags[i], strlen(tags[i]));
-    }
+    for (size_t i = 0; i < tag_count; i++) put_tag(out, tags[i], strlen(tags[i]));
     put(out, data, data_len);
 }
 
@@ -89,8 +101,7 @@ static void loaded_commands_do_what_the_calls_do(void)
             put_address(&out, &freed);
             put_command(&out, SARSEN_COMMAND_APPEND_MEMORY, NULL, 5, tags, 2, large, 100000);
             put_header(&out, SARSEN_COMMAND_APPEND_MEMORY, BY_ADDRESS, 1, 0, 6, 24);
-            put_number(&out, 3, 2);
-            put(&out, "red", 3);
+            put_tag(&out, "red", 3);
             put_address(&out, &named);
             put_command(&out, SARSEN_COMMAND_DELETE_MEMORY, NULL, 4, NULL, 0, NULL, 0);
             put_command(&out, SARSEN_COMMAND_SET_KV, "key", 0, NULL, 0, "value", 5);
@@ -262,8 +273,7 @@ static void malformed_commands_are_refused_whole(void)
         if (kind == SARSEN_COMMAND_APPEND_MEMORY) continue;
         begin(&out);
         put_header(&out, kind, 0, 1, 0, 0, kind == SARSEN_COMMAND_FREE_BLOCK ? 24 : 0);
-        put_number(&out, 1, 2);
-        put(&out, "t", 1);
+        put_tag(&out, "t", 1);
         if (kind == SARSEN_COMMAND_FREE_BLOCK) put_address(&out, &address);
         refused(batch, &out, invalid);
     }
@@ -281,12 +291,7 @@ static void malformed_commands_are_refused_whole(void)
     refused(batch, &out, large);
     begin(&out);
     put_header(&out, SARSEN_COMMAND_APPEND_MEMORY, 0, 1025, 0, 1, 0);
-    for (uint32_t i = 0; i < 1025; i++) {
-        char tag[8];
-        snprintf(tag, sizeof tag, "%04u", i);
-        put_number(&out, 4, 2);
-        put(&out, tag, 4);
-    }
+    put_numbered_tags(&out, 1025);
     refused(batch, &out, large);
     begin(&out);
     put_header(&out, SARSEN_COMMAND_SET_KV, 0, 0, 65536, 0, 0);
@@ -331,17 +336,11 @@ static void tag_limits_hold_exactly(void)
         memset(tag, 't', sizeof tag);
         snprintf(tag, sizeof tag, "%04u", i);
         tag[4] = 't';
-        put_number(&out, 1024, 2);
-        put(&out, tag, 1024);
+        put_tag(&out, tag, 1024);
     }
     put(&out, "data", 4);
     put_header(&out, SARSEN_COMMAND_APPEND_MEMORY, 0, 1024, 0, 2, 4);
-    for (uint32_t i = 0; i < 1024; i++) {
-        char tag[8];
-        snprintf(tag, sizeof tag, "%04u", i);
-        put_number(&out, 4, 2);
-        put(&out, tag, 4);
-    }
+    put_numbered_tags(&out, 1024);
     put(&out, "data", 4);
     CHECK_OK(sarsen_batch_load(batch, out.bytes, out.len, ERR));
     CHECK_OK(sarsen_batch_commit(batch, store, 0, NULL, ERR));

@@ -416,6 +416,13 @@ size_t check_find_bytes(const char *directory, const char *sub, const void *need
     return files;
 }
 
+void check_damage_block(const char *path, size_t len, uint64_t tag)
+{
+    uint8_t *needle = check_filled_new(len, tag);
+    CHECK_NUMBER(check_find_bytes(path, "blocks", needle, len, true), 1);
+    free(needle);
+}
+
 size_t check_count_entries(const char *directory)
 {
     DIR *entries = opendir(directory);

@@ -12,6 +12,7 @@
 #endif
 
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -114,6 +115,7 @@ _Noreturn void check_skip(const char *format, ...) __attribute__((format(printf,
 /* Forks; the child runs `body` and leaves with 0, or 1 if a check failed in it. Returns its wait status. */
 int check_child(void (*body)(void *argument), void *argument);
 #define CHECK_CHILD(body, argument) CHECK_NUMBER(check_child(body, argument), 0)
+#define CHECK_KILLED(body, argument) CHECK_NUMBER(check_child(body, argument), SIGKILL)
 
 /* ---- bytes ------------------------------------------------------------------------------------ */
 
@@ -152,6 +154,8 @@ uint64_t check_tree_digest(const char *path);
 /* How many regular files below directory/sub hold `needle`; with `flip`, one bit in the middle of each
  * occurrence is turned over. */
 size_t check_find_bytes(const char *directory, const char *sub, const void *needle, size_t len, bool flip);
+/* Turns over one bit of the block that check_filled_new(len, tag) was written as, in the store at `path`. */
+void check_damage_block(const char *path, size_t len, uint64_t tag);
 size_t check_count_entries(const char *directory);
 size_t check_threads(void);          /* of this process */
 size_t check_open_descriptors(void); /* of this process */

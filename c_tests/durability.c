@@ -3,7 +3,6 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 typedef struct calls {
@@ -204,10 +203,9 @@ static void commit_and_die(void *path)
 static void after_a_kill_all_is_there_and_what_was_synced_is_proven(void)
 {
     const char *path = check_path("store");
-    int status = check_child(commit_and_die, (void *)(uintptr_t)path);
     sarsen_store *store;
     sarsen_recovery recovery;
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    CHECK_KILLED(commit_and_die, (void *)(uintptr_t)path);
     store = check_open(path, (check_how){.no_create = true});
     CHECK_OK(sarsen_store_recovery(store, &recovery, sizeof recovery));
     CHECK_NUMBER(recovery.verdict, SARSEN_RECOVERY_REPLAYED);

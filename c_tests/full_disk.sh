@@ -2,20 +2,13 @@
 # Cycles at the edge of full disks (full_disk.c): 10000 by default, over tmpfs and, as root, ext4, XFS and btrfs.
 # usage: full_disk.sh BUILD [CYCLES]; BUILD is the CMake build directory
 set -u
+. "$(dirname "$0")/long_run.sh"
 
 build=${1:-build/cmake}
 cycles=${2:-10000}
 binary=$build/c_tests/test_full_disk
-case $cycles in
-'' | *[!0-9]*)
-    echo "full_disk.sh: '$cycles' is not a number of cycles" >&2
-    exit 2
-    ;;
-esac
-if [ ! -x "$binary" ]; then
-    echo "full_disk.sh: $binary is not there; build it first" >&2
-    exit 2
-fi
+must_be_number "$cycles" cycles
+must_be_built "$binary"
 
 failed=0
 skipped=0

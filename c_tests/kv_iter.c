@@ -385,9 +385,7 @@ static void fill_hands_out_every_pair_around_a_damaged_one(void)
         free(value);
     }
     check_close(store);
-    uint8_t *needle = check_filled_new(LEN, DAMAGED);
-    CHECK_NUMBER(check_find_bytes(path, "blocks", needle, LEN, true), 1);
-    free(needle);
+    check_damage_block(path, LEN, DAMAGED);
 
     store = check_open(path, (check_how){0});
     sarsen_kv_iter *iter = scan(store, NULL, NULL, false);

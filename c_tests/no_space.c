@@ -112,21 +112,48 @@ static void holds(const sarsen_store *store, uint64_t last, uint64_t gone_below)
     }
 }
 
+/* The first commit that does not fit. */
+static uint64_t write_until_full(const sarsen_store *store, sarsen_batch *batch)
+{
+    uint64_t n = 1;
+    while (write_one(store, batch, n) == SARSEN_OK) {
+        n++;
+        CHECK(n < 10000);
+    }
+    return n;
+}
+
+/* Once there is room again, which upkeep may have to make. */
+static void write_after_upkeep(const sarsen_store *store, sarsen_batch *batch, uint64_t n)
+{
+    for (int tries = 0; write_one(store, batch, n) != SARSEN_OK; tries++) {
+        CHECK(tries < 20);
+        upkeep(store);
+    }
+}
+
+/* What is there now is there after closing and opening; then closes. */
+static void holds_reopened(sarsen_store *store, const char *path, uint64_t last, uint64_t gone_below)
+{
+    holds(store, last, gone_below);
+    check_sound(store);
+    store = check_reopen(store, path, (check_how){0});
+    holds(store, last, gone_below);
+    check_sound(store);
+    check_close(store);
+}
+
 static void body_refused_then_retried(void *argument)
 {
     const char *disk = argument, *path = check_join(disk, "store");
     sarsen_store *store;
     sarsen_batch *batch = sarsen_batch_new();
-    uint64_t n = 1, seq;
+    uint64_t n;
     small_disk(disk);
     fill_ballast(disk);
     store = check_open(path, (check_how){.chunk_bytes = 4 << 20, .memory_bytes = 2 << 20});
-    while (write_one(store, batch, n) == SARSEN_OK) {
-        n++;
-        CHECK(n < 10000);
-    }
-    seq = sarsen_store_last_seq(store);
-    CHECK_NUMBER(seq, n - 1);
+    n = write_until_full(store, batch);
+    CHECK_NUMBER(sarsen_store_last_seq(store), n - 1);
     for (int again = 0; again < 3; again++) {
         if (write_one(store, batch, n) == SARSEN_OK) n++; /* a little may fit now and then */
         holds(store, n - 1, 0);
@@ -134,18 +161,10 @@ static void body_refused_then_retried(void *argument)
     }
     drop_ballast(disk);
     for (int more = 0; more < 100; more++, n++) { /* a retry gets past it */
-        for (int tries = 0; write_one(store, batch, n) != SARSEN_OK; tries++) {
-            CHECK(tries < 20);
-            upkeep(store);
-        }
+        write_after_upkeep(store, batch, n);
         if (n % 40 == 0) CHECK_IN(STATUS_BIT(SARSEN_OK) | STATUS_BIT(SARSEN_NO_SPACE), sarsen_store_checkpoint(store, ERR));
     }
-    holds(store, n - 1, 0);
-    check_sound(store);
-    store = check_reopen(store, path, (check_how){0});
-    holds(store, n - 1, 0);
-    check_sound(store);
-    check_close(store);
+    holds_reopened(store, path, n - 1, 0);
     sarsen_batch_free(batch);
 }
 
@@ -160,31 +179,14 @@ static void body_deleting_makes_room(void *argument)
     const char *disk = argument, *path = check_join(disk, "store");
     sarsen_store *store;
     sarsen_batch *batch = sarsen_batch_new();
-    uint64_t n = 1, last, gone;
+    uint64_t n, gone;
     small_disk(disk);
     store = check_open(path, (check_how){.chunk_bytes = 1 << 20, .memory_bytes = 2 << 20});
-    while (write_one(store, batch, n) == SARSEN_OK) {
-        n++;
-        CHECK(n < 10000);
-    }
-    last = n - 1;
-    gone = last * 2 / 3;
+    n = write_until_full(store, batch);
+    gone = (n - 1) * 2 / 3;
     for (uint64_t id = 1; id < gone; id++) CHECK_OK(sarsen_memory_delete(store, id, ERR));
-    for (int tries = 0; write_one(store, batch, n) != SARSEN_OK; tries++) {
-        CHECK(tries < 20);
-        upkeep(store);
-    }
-    for (int more = 1; more < 50; more++) {
-        for (int tries = 0; write_one(store, batch, n + (uint64_t)more) != SARSEN_OK; tries++) {
-            CHECK(tries < 20);
-            upkeep(store);
-        }
-    }
-    holds(store, n + 49, gone);
-    store = check_reopen(store, path, (check_how){0});
-    holds(store, n + 49, gone);
-    check_sound(store);
-    check_close(store);
+    for (uint64_t more = 0; more < 50; more++) write_after_upkeep(store, batch, n + more);
+    holds_reopened(store, path, n + 49, gone);
     sarsen_batch_free(batch);
 }
 
@@ -198,11 +200,11 @@ static void body_closed_full(void *argument)
     const char *disk = argument, *path = check_join(disk, "store");
     sarsen_store *store;
     sarsen_batch *batch = sarsen_batch_new();
-    uint64_t n = 1;
+    uint64_t n;
     small_disk(disk);
     fill_ballast(disk);
     store = check_open(path, (check_how){.memory_bytes = 2 << 20});
-    while (write_one(store, batch, n) == SARSEN_OK) n++;
+    n = write_until_full(store, batch);
     /* Whatever closing can do here, nothing committed is lost by it, and opening needs no space. */
     CHECK_IN(STATUS_BIT(SARSEN_OK) | STATUS_BIT(SARSEN_NO_SPACE), sarsen_store_close(store, ERR));
     store = check_open(path, (check_how){.no_create = true});

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static uint32_t mode_of(const char *path)
@@ -255,12 +254,11 @@ static void commit_then_die(void *path)
 static void a_killed_process_loses_nothing_and_the_verdict_says_replayed(void)
 {
     const char *path = check_path("store");
-    int status = check_child(commit_then_die, (void *)(uintptr_t)path);
     sarsen_store *store;
     sarsen_recovery recovery;
     sarsen_view view;
 
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    CHECK_KILLED(commit_then_die, (void *)(uintptr_t)path);
     store = check_open(path, (check_how){.no_create = true});
     CHECK_OK(sarsen_store_recovery(store, &recovery, sizeof recovery));
     CHECK_NUMBER(recovery.verdict, SARSEN_RECOVERY_REPLAYED);

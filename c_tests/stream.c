@@ -501,9 +501,7 @@ static void fill_hands_out_every_record_around_a_damaged_one(void)
         free(record);
     }
     check_close(store);
-    uint8_t *needle = check_filled_new(LEN, DAMAGED);
-    CHECK_NUMBER(check_find_bytes(path, "blocks", needle, LEN, true), 1);
-    free(needle);
+    check_damage_block(path, LEN, DAMAGED);
 
     store = check_open(path, (check_how){0});
     sarsen_stream_iter *iter = NULL;

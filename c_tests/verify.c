@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static void copy_tree(const char *from, const char *to)
@@ -271,12 +270,6 @@ static void commit_and_die(void *argument)
 
 enum { PROCESS = SARSEN_SURVIVE_PROCESS, POWER = SARSEN_SURVIVE_POWER };
 
-static void run_killed(killed *plan)
-{
-    int status = check_child(commit_and_die, plan);
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-}
-
 static void damage_commit(const char *path, uint64_t n)
 {
     char text[64];
@@ -308,7 +301,7 @@ static void a_torn_tail_that_was_never_durable_is_cut_off_and_told(void)
         uint64_t before;
         snprintf(name, sizeof name, "store-%zu", i);
         plan.path = check_path(name);
-        run_killed(&plan);
+        CHECK_KILLED(commit_and_die, &plan);
         damage_commit(plan.path, damaged[i]);
         before = check_tree_digest(plan.path);
         for (int round = 0; round < 2; round++) {
@@ -346,7 +339,7 @@ static void damage_to_durable_commits_is_an_error_until_salvaged(void)
         uint64_t before;
         snprintf(name, sizeof name, "store-%u", (unsigned)damaged);
         plan.path = check_path(name);
-        run_killed(&plan);
+        CHECK_KILLED(commit_and_die, &plan);
         damage_commit(plan.path, damaged);
         before = check_tree_digest(plan.path);
         for (int round = 0; round < 2; round++) {
@@ -571,7 +564,7 @@ static void random_damage_is_refused_or_harmless(void)
     const char *images[2] = {check_path("closed"), check_path("killed")};
     const int rounds = check_instrumented() ? 30 : 300;
     build(images[0], false);
-    CHECK(WIFSIGNALED(check_child(build_and_die, (void *)(uintptr_t)images[1])));
+    CHECK_KILLED(build_and_die, (void *)(uintptr_t)images[1]);
     for (int round = 0; round < rounds; round++) {
         const char *path = check_path("damaged"), *files[64];
         size_t count;

@@ -133,21 +133,6 @@ struct query {
     uint32_t all, any, none;
 };
 
-static sarsen_tags *tags_of(uint32_t mask)
-{
-    if (mask == 0) {
-        return NULL;
-    }
-    sarsen_tags *tags = sarsen_tags_new();
-    for (uint32_t tag = 0; tag < TAG_COUNT; tag++) {
-        char text[MAX_TAG];
-        if (mask >> tag & 1) {
-            sarsen_tags_add(tags, text, tag_render(tag, text));
-        }
-    }
-    return tags;
-}
-
 static bool query_matches(const struct query *query, uint32_t tags)
 {
     return (tags & query->all) == query->all && (query->any == 0 || (tags & query->any) != 0) &&

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 
 const char *const phase_names[PHASE_COUNT] = {"start",   "open",     "run",    "checkpoint",
@@ -55,6 +56,26 @@ static int remove_one(const char *path, const struct stat *info, int kind, struc
 bool remove_tree(const char *path)
 {
     return nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT;
+}
+
+bool parse_number(const char *text, uint64_t *out)
+{
+    char *end;
+    *out = strtoull(text, &end, 10);
+    return *text != '\0' && *end == '\0';
+}
+
+bool make_directory_of_run(const char **dir, const char *program)
+{
+    static char own[PATH_MAX];
+    struct stat info;
+    if (*dir == NULL) {
+        const char *base = getenv("TMPDIR");
+        snprintf(own, sizeof own, "%.*s/%s.XXXXXX", PATH_MAX - 64, base == NULL ? "/tmp" : base, program);
+        *dir = mkdtemp(own);
+        return *dir != NULL;
+    }
+    return stat(*dir, &info) == 0 || mkdir(*dir, 0700) == 0;
 }
 
 void backup_path(const struct round *round, uint64_t id, char out[PATH_MAX])
@@ -109,4 +130,85 @@ struct store_options options_pick(struct rng *rng, uint64_t chunk_bytes)
         .check = rng_one_in(rng, 3) ? SARSEN_CHECK_EVERY_READ : SARSEN_CHECK_FIRST_TOUCH,
         .log_write = log_write[rng_below(rng, 3)],
     };
+}
+
+/* ---- a commit in calls of the library ---- */
+
+sarsen_tags *tags_of(uint32_t mask)
+{
+    if (mask == 0) {
+        return NULL;
+    }
+    sarsen_tags *tags = sarsen_tags_new();
+    for (uint32_t tag = 0; tag < TAG_COUNT; tag++) {
+        char text[MAX_TAG];
+        if ((mask >> tag & 1) != 0 && sarsen_tags_add(tags, text, tag_render(tag, text)) != SARSEN_OK) {
+            fprintf(stderr, "sarsen_crash: a tag was refused\n");
+            _Exit(2);
+        }
+    }
+    return tags;
+}
+
+static const uint8_t *fill_bytes(const struct op *op, struct room *room)
+{
+    content_fill(&op->content, room->bytes);
+    return room->bytes;
+}
+
+static sarsen_status add_op(sarsen_batch *batch, const struct workload *workload, const struct commit *commit,
+                            const struct op *op, struct room *room, sarsen_error **error)
+{
+    const uint8_t *name = room->name;
+    size_t name_len = name_render(op->name, room->name), len = op->content.len;
+    sarsen_tags *tags = tags_of(op->tags);
+    sarsen_status status = SARSEN_INTERNAL;
+    switch (op->kind) {
+    case OP_ORDER:
+        len = order_record(workload, commit->thread, commit->n, room->bytes);
+        status = sarsen_batch_append_stream(batch, name, name_len, room->bytes, len, error);
+        break;
+    case OP_KV_SET:
+        status = sarsen_batch_set_kv(batch, name, name_len, fill_bytes(op, room), len, error);
+        break;
+    case OP_KV_DELETE:
+        status = sarsen_batch_delete_kv(batch, name, name_len, error);
+        break;
+    case OP_STREAM_APPEND:
+        status = sarsen_batch_append_stream(batch, name, name_len, fill_bytes(op, room), len, error);
+        break;
+    case OP_STREAM_APPEND_BLOCK:
+        status = sarsen_batch_append_stream_block(batch, name, name_len, &op->block, error);
+        break;
+    case OP_STREAM_TRIM:
+        status = sarsen_batch_trim_stream(batch, name, name_len, op->before, error);
+        break;
+    case OP_MEMORY_PUT:
+        status = sarsen_batch_append_memory(batch, op->id, tags, fill_bytes(op, room), len, error);
+        break;
+    case OP_MEMORY_PUT_BLOCK:
+        status = sarsen_batch_append_memory_block(batch, op->id, tags, &op->block, error);
+        break;
+    case OP_MEMORY_DELETE:
+        status = sarsen_batch_delete_memory(batch, op->id, error);
+        break;
+    case OP_BLOCK_APPEND:
+        status = sarsen_batch_append_block(batch, fill_bytes(op, room), len, error);
+        break;
+    case OP_BLOCK_FREE:
+        status = sarsen_batch_free_block(batch, &op->block, error);
+        break;
+    }
+    sarsen_tags_free(tags);
+    return status;
+}
+
+sarsen_status batch_add(sarsen_batch *batch, const struct workload *workload, const struct commit *commit,
+                        struct room *room, sarsen_error **error)
+{
+    sarsen_status status = SARSEN_OK;
+    for (size_t i = 0; i < commit->count && status == SARSEN_OK; i++) {
+        status = add_op(batch, workload, commit, &commit->ops[i], room, error);
+    }
+    return status;
 }

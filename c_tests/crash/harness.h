@@ -105,6 +105,19 @@ struct shared {
     char text[1536];
 };
 
+/* ---- a commit in calls of the library ---- */
+
+/* Room for the longest name and the longest content. */
+struct room {
+    uint8_t name[MAX_NAME];
+    uint8_t bytes[MAX_CONTENT];
+};
+
+sarsen_tags *tags_of(uint32_t mask); /* NULL for none */
+/* Adds the ops of a commit, until one is refused. */
+sarsen_status batch_add(sarsen_batch *batch, const struct workload *workload, const struct commit *commit,
+                        struct room *room, sarsen_error **error);
+
 _Noreturn void writer_main(const struct model *model, const struct round *round, int out, struct shared *shared);
 
 /* ---- checker ---- */
@@ -176,5 +189,10 @@ uint64_t now_us(void);
 struct shared *shared_new(void);
 void shared_fail(struct shared *shared, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool remove_tree(const char *path); /* true if nothing is left */
+
+/* Of the command line: a whole number and nothing else. */
+bool parse_number(const char *text, uint64_t *out);
+/* The directory that a run works in is there from here on: *dir, or, where that is NULL, a new one under TMPDIR. */
+bool make_directory_of_run(const char **dir, const char *program);
 
 #endif

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "parent.h"
@@ -30,13 +29,6 @@ static void usage(FILE *to)
           "  --verbose          a line a round\n"
           "exit code: 0 nothing found (control: loss found), 1 the opposite, 2 cannot run\n",
           to);
-}
-
-static bool parse_number(const char *text, uint64_t *out)
-{
-    char *end;
-    *out = strtoull(text, &end, 10);
-    return *text != '\0' && *end == '\0';
 }
 
 static bool parse_word(const char *text, const char *const *words, size_t first, size_t count, int *out)
@@ -201,7 +193,6 @@ static int run_rounds(const struct settings *settings)
 
 int main(int argc, char **argv)
 {
-    static char dir[PATH_MAX];
     struct settings settings = {.seed = now_us(), .rounds = 200, .threads = 1, .level = LEVEL_PROCESS, .aim = -1};
     const char *recheck = NULL;
     settings.program = argv[0];
@@ -214,13 +205,7 @@ int main(int argc, char **argv)
     }
     prctl(PR_SET_TIMERSLACK, 1);
     bool own_dir = settings.dir == NULL;
-    if (own_dir) {
-        const char *base = getenv("TMPDIR");
-        snprintf(dir, sizeof dir, "%.*s/sarsen_crash.XXXXXX", PATH_MAX - 64, base == NULL ? "/tmp" : base);
-        settings.dir = mkdtemp(dir);
-    }
-    struct stat info;
-    if (settings.dir == NULL || (stat(settings.dir, &info) != 0 && mkdir(settings.dir, 0700) != 0)) {
+    if (!make_directory_of_run(&settings.dir, "sarsen_crash")) {
         perror("sarsen_crash: the directory for the stores");
         return 2;
     }

@@ -2,6 +2,7 @@
 # Kills many writers: by default 2000, split over one and four threads and both levels, then the control.
 # usage: soak.sh BUILD [KILLS]; BUILD is the CMake build directory, or the path of sarsen_crash itself
 set -u
+. "$(dirname "$0")/../long_run.sh"
 
 build=${1:-build/cmake}
 kills=${2:-2000}
@@ -9,16 +10,8 @@ binary=$build/c_tests/crash/sarsen_crash
 if [ -f "$build" ]; then
     binary=$build
 fi
-case $kills in
-'' | *[!0-9]*)
-    echo "soak.sh: '$kills' is not a number of kills" >&2
-    exit 2
-    ;;
-esac
-if [ ! -x "$binary" ]; then
-    echo "soak.sh: $binary is not there; build it first" >&2
-    exit 2
-fi
+must_be_number "$kills" kills
+must_be_built "$binary"
 
 stores=$(mktemp -d "${TMPDIR:-/tmp}/sarsen_soak.XXXXXX") || exit 2
 failed=0

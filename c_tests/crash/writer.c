@@ -30,8 +30,7 @@ struct thread {
     uint32_t number;
     sarsen_batch *batch;
     struct commit commit;
-    uint8_t name[MAX_NAME];
-    uint8_t bytes[MAX_CONTENT];
+    struct room room;
     uint64_t last_seq;
     pthread_t handle;
 };
@@ -78,77 +77,6 @@ static void phase_end(struct writer *writer, enum phase phase, uint64_t id)
 
 /* ---- one commit ---- */
 
-static const uint8_t *content_bytes(struct thread *thread, const struct op *op)
-{
-    content_fill(&op->content, thread->bytes);
-    return thread->bytes;
-}
-
-static sarsen_tags *make_tags(struct thread *thread, const struct op *op)
-{
-    if (op->tags == 0) {
-        return NULL;
-    }
-    sarsen_tags *tags = sarsen_tags_new();
-    for (uint32_t tag = 0; tag < TAG_COUNT; tag++) {
-        if (op->tags >> tag & 1) {
-            char text[MAX_TAG];
-            size_t len = tag_render(tag, text);
-            require_ok(thread->writer, sarsen_tags_add(tags, text, len), "tags_add", NULL);
-        }
-    }
-    return tags;
-}
-
-static void add_to_batch(struct thread *thread, const struct op *op)
-{
-    sarsen_batch *batch = thread->batch;
-    sarsen_error *error = NULL;
-    sarsen_status status = SARSEN_OK;
-    const uint8_t *name = thread->name;
-    size_t name_len = name_render(op->name, thread->name);
-    sarsen_tags *tags = make_tags(thread, op);
-    size_t len = op->content.len;
-    switch (op->kind) {
-    case OP_ORDER:
-        len = order_record(&thread->writer->model->workload, thread->number, thread->commit.n, thread->bytes);
-        status = sarsen_batch_append_stream(batch, name, name_len, thread->bytes, len, &error);
-        break;
-    case OP_KV_SET:
-        status = sarsen_batch_set_kv(batch, name, name_len, content_bytes(thread, op), len, &error);
-        break;
-    case OP_KV_DELETE:
-        status = sarsen_batch_delete_kv(batch, name, name_len, &error);
-        break;
-    case OP_STREAM_APPEND:
-        status = sarsen_batch_append_stream(batch, name, name_len, content_bytes(thread, op), len, &error);
-        break;
-    case OP_STREAM_APPEND_BLOCK:
-        status = sarsen_batch_append_stream_block(batch, name, name_len, &op->block, &error);
-        break;
-    case OP_STREAM_TRIM:
-        status = sarsen_batch_trim_stream(batch, name, name_len, op->before, &error);
-        break;
-    case OP_MEMORY_PUT:
-        status = sarsen_batch_append_memory(batch, op->id, tags, content_bytes(thread, op), len, &error);
-        break;
-    case OP_MEMORY_PUT_BLOCK:
-        status = sarsen_batch_append_memory_block(batch, op->id, tags, &op->block, &error);
-        break;
-    case OP_MEMORY_DELETE:
-        status = sarsen_batch_delete_memory(batch, op->id, &error);
-        break;
-    case OP_BLOCK_APPEND:
-        status = sarsen_batch_append_block(batch, content_bytes(thread, op), len, &error);
-        break;
-    case OP_BLOCK_FREE:
-        status = sarsen_batch_free_block(batch, &op->block, &error);
-        break;
-    }
-    sarsen_tags_free(tags);
-    require_ok(thread->writer, status, "adding to a batch", &error);
-}
-
 static void commit_single(struct thread *thread, struct message *told)
 {
     const struct op *op = &thread->commit.ops[0];
@@ -156,14 +84,15 @@ static void commit_single(struct thread *thread, struct message *told)
     sarsen_error *error = NULL;
     sarsen_status status = SARSEN_INTERNAL;
     told->power = thread->writer->power ? 1 : 0;
-    size_t name_len = name_render(op->name, thread->name);
-    const uint8_t *bytes = content_bytes(thread, op);
+    const uint8_t *name = thread->room.name, *bytes = thread->room.bytes;
+    size_t name_len = name_render(op->name, thread->room.name);
+    content_fill(&op->content, thread->room.bytes);
     if (op->kind == OP_KV_SET) {
-        status = sarsen_kv_set(store, thread->name, name_len, bytes, op->content.len, &error);
+        status = sarsen_kv_set(store, name, name_len, bytes, op->content.len, &error);
     } else if (op->kind == OP_STREAM_APPEND) {
-        status = sarsen_stream_append(store, thread->name, name_len, bytes, op->content.len, NULL, &error);
+        status = sarsen_stream_append(store, name, name_len, bytes, op->content.len, NULL, &error);
     } else if (op->kind == OP_MEMORY_PUT) {
-        sarsen_tags *tags = make_tags(thread, op);
+        sarsen_tags *tags = tags_of(op->tags);
         status = sarsen_memory_append(store, op->id, tags, bytes, op->content.len, &error);
         sarsen_tags_free(tags);
     } else if (op->kind == OP_BLOCK_APPEND) {
@@ -184,10 +113,9 @@ static void commit_batch(struct thread *thread, struct message *told)
     if (writer->round->level != LEVEL_MIXED && how >= 6) {
         survive = 0; /* the store's default, which is the round's level */
     }
-    for (size_t i = 0; i < thread->commit.count; i++) {
-        add_to_batch(thread, &thread->commit.ops[i]);
-    }
     sarsen_error *error = NULL;
+    require_ok(writer, batch_add(thread->batch, &writer->model->workload, &thread->commit, &thread->room, &error),
+               "adding to a batch", &error);
     require_ok(writer, sarsen_batch_commit(thread->batch, writer->store, survive, &told->seq, &error), "commit",
                &error);
     if (how == 0) {

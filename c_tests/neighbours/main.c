@@ -358,9 +358,8 @@ static int control_was_noticed(struct run *run)
 
 static uint64_t number_of(const char *text)
 {
-    char *rest;
-    uint64_t number = strtoull(text, &rest, 10);
-    if (text[0] == '\0' || *rest != '\0') {
+    uint64_t number;
+    if (!parse_number(text, &number)) {
         fprintf(stderr, "sarsen_neighbours: '%s' is no number\n", text);
         exit(2);
     }

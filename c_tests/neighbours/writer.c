@@ -35,60 +35,8 @@ struct writer {
     const sarsen_store *store;
     sarsen_batch *batch;
     struct commit commit;
-    uint8_t name[MAX_NAME];
-    uint8_t bytes[MAX_CONTENT];
+    struct room room;
 };
-
-static sarsen_tags *tags_of(uint32_t mask)
-{
-    sarsen_tags *tags = sarsen_tags_new();
-    for (uint32_t tag = 0; tag < TAG_COUNT; tag++) {
-        char text[MAX_TAG];
-        if (mask >> tag & 1) {
-            sarsen_tags_add(tags, text, tag_render(tag, text));
-        }
-    }
-    return tags;
-}
-
-static void add(struct writer *writer, const struct op *op)
-{
-    sarsen_batch *batch = writer->batch;
-    sarsen_error *error = NULL;
-    sarsen_status status = SARSEN_INTERNAL;
-    size_t name_len = name_render(op->name, writer->name);
-    size_t len = op->content.len;
-    sarsen_tags *tags = op->tags == 0 ? NULL : tags_of(op->tags);
-    content_fill(&op->content, writer->bytes);
-    switch (op->kind) {
-    case OP_ORDER:
-        len = order_record(&writer->model.workload, 0, writer->commit.n, writer->bytes);
-        status = sarsen_batch_append_stream(batch, writer->name, name_len, writer->bytes, len, &error);
-        break;
-    case OP_KV_SET: status = sarsen_batch_set_kv(batch, writer->name, name_len, writer->bytes, len, &error); break;
-    case OP_KV_DELETE: status = sarsen_batch_delete_kv(batch, writer->name, name_len, &error); break;
-    case OP_STREAM_APPEND:
-        status = sarsen_batch_append_stream(batch, writer->name, name_len, writer->bytes, len, &error);
-        break;
-    case OP_STREAM_APPEND_BLOCK:
-        status = sarsen_batch_append_stream_block(batch, writer->name, name_len, &op->block, &error);
-        break;
-    case OP_STREAM_TRIM:
-        status = sarsen_batch_trim_stream(batch, writer->name, name_len, op->before, &error);
-        break;
-    case OP_MEMORY_PUT:
-        status = sarsen_batch_append_memory(batch, op->id, tags, writer->bytes, len, &error);
-        break;
-    case OP_MEMORY_PUT_BLOCK:
-        status = sarsen_batch_append_memory_block(batch, op->id, tags, &op->block, &error);
-        break;
-    case OP_MEMORY_DELETE: status = sarsen_batch_delete_memory(batch, op->id, &error); break;
-    case OP_BLOCK_APPEND: status = sarsen_batch_append_block(batch, writer->bytes, len, &error); break;
-    case OP_BLOCK_FREE: status = sarsen_batch_free_block(batch, &op->block, &error); break;
-    }
-    sarsen_tags_free(tags);
-    neighbour_require_ok(writer->self, "adding to a batch", status, &error);
-}
 
 static void commit_next(struct writer *writer)
 {
@@ -103,9 +51,9 @@ static void commit_next(struct writer *writer)
         atomic_store(&self->board->acked, n + 1);
         neighbour_tell(self, ROLE_WRITER);
     }
-    for (size_t i = 0; i < writer->commit.count; i++) {
-        add(writer, &writer->commit.ops[i]);
-    }
+    neighbour_require_ok(
+        self, "adding to a batch",
+        batch_add(writer->batch, &writer->model.workload, &writer->commit, &writer->room, &error), &error);
     neighbour_require_ok(self, "commit", sarsen_batch_commit(writer->batch, writer->store, survive, &seq, &error), &error);
     if (seq != n + 1) {
         neighbour_fail(self, "commit %llu became seq %llu", (unsigned long long)n, (unsigned long long)seq);

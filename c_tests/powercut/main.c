@@ -85,11 +85,10 @@ static bool parse(int argc, char **argv, struct wishes *wishes)
             good = parse_word(optarg, method_names, METHODS, &wishes->method);
             break;
         case 'i':
-            wishes->images = strtoull(optarg, NULL, 10);
-            good = wishes->images > 0;
+            good = parse_number(optarg, &wishes->images) && wishes->images > 0;
             break;
         case 's':
-            wishes->seed = strtoull(optarg, NULL, 10);
+            good = parse_number(optarg, &wishes->seed);
             break;
         case 'd':
             wishes->dir = optarg;
@@ -210,7 +209,6 @@ static const char *missing(const struct wishes *wishes)
 
 int main(int argc, char **argv)
 {
-    static char own[PATH_MAX];
     struct wishes wishes = {.kind = -1, .method = -1, .seed = now_us(), .images = 200, .program = argv[0]};
     int code = 0;
     if (!parse(argc, argv, &wishes)) {
@@ -228,13 +226,7 @@ int main(int argc, char **argv)
     }
     if (wishes.recheck != NULL) return recheck(wishes.recheck);
     if (wishes.control == CONTROL_IGNORE_FLUSH) wishes.method = METHOD_LOG;
-    if (wishes.dir == NULL) {
-        const char *base = getenv("TMPDIR");
-        snprintf(own, sizeof own, "%.*s/sarsen_powercut.XXXXXX", PATH_MAX - 64, base == NULL ? "/tmp" : base);
-        wishes.dir = mkdtemp(own);
-    }
-    struct stat info;
-    must(wishes.dir != NULL && (stat(wishes.dir, &info) == 0 || mkdir(wishes.dir, 0700) == 0), "the directory for images");
+    must(make_directory_of_run(&wishes.dir, "sarsen_powercut"), "the directory for images");
     printf("seed %llu\n", (ull)wishes.seed);
     for (int kind = 0; kind < DISK_TMPFS; kind++)
         for (int method = 0; method < METHODS; method++)

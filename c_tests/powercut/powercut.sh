@@ -2,21 +2,14 @@
 # Power cuts of real file systems, then the controls, then single failing system calls.
 # usage: powercut.sh BUILD [IMAGES]; BUILD is the CMake build directory; IMAGES for each file system and method
 set -u
+here=$(dirname "$0")
+. "$here/../long_run.sh"
 
 build=${1:-build/cmake}
 images=${2:-200}
-here=$(dirname "$0")
 binary=$build/c_tests/powercut/sarsen_powercut
-case $images in
-'' | *[!0-9]*)
-    echo "powercut.sh: '$images' is not a number of images" >&2
-    exit 2
-    ;;
-esac
-if [ ! -x "$binary" ]; then
-    echo "powercut.sh: $binary is not there; build it first" >&2
-    exit 2
-fi
+must_be_number "$images" images
+must_be_built "$binary"
 
 place=$(mktemp -d "${TMPDIR:-/tmp}/sarsen_powercut.XXXXXX") || exit 2
 # What was mounted and attached goes with the process; a failed image is what stays.
