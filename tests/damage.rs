@@ -50,6 +50,7 @@ use sarsen::{
     Survive,
 };
 use spread::Sample;
+use store::Shape;
 use whole_files::Count;
 
 #[global_allocator]
@@ -116,16 +117,30 @@ fn some(wrong: &[String]) -> String {
 }
 
 #[track_caller]
+fn none_are_wrong(tried: u64, wrong: &[String]) {
+    assert!(tried > 0, "nothing was tried");
+    assert!(
+        wrong.is_empty(),
+        "{} of {tried} are wrong:\n{}",
+        wrong.len(),
+        some(wrong)
+    );
+}
+
+#[track_caller]
 fn none_wrong(what: &str, count: &Count) {
     println!("{what}: {:?}", count.classes);
-    assert!(count.total() > 0, "nothing was tried");
-    assert!(
-        count.wrong.is_empty(),
-        "{} of {} are wrong:\n{}",
-        count.wrong.len(),
-        count.total(),
-        some(&count.wrong)
-    );
+    none_are_wrong(count.total(), &count.wrong);
+}
+
+/// The same done to each store.
+#[track_caller]
+fn none_wrong_in_any_store(what: &str, damage: impl Fn(&Shape) -> Count) {
+    let mut count = Count::default();
+    for shape in store::shapes(1) {
+        count.merge(damage(&shape));
+    }
+    none_wrong(what, &count);
 }
 
 #[test]
@@ -134,29 +149,17 @@ fn a_file_that_is_cut_off_anywhere_is_noticed_where_that_matters() {
         every: every(),
         first: 0,
     };
-    let mut count = Count::default();
-    for shape in store::shapes(1) {
-        count.merge(whole_files::truncate(&shape, sample));
-    }
-    none_wrong("cut", &count);
+    none_wrong_in_any_store("cut", |shape| whole_files::truncate(shape, sample));
 }
 
 #[test]
 fn a_file_that_is_gone_is_noticed() {
-    let mut count = Count::default();
-    for shape in store::shapes(1) {
-        count.merge(whole_files::remove(&shape));
-    }
-    none_wrong("removed", &count);
+    none_wrong_in_any_store("removed", whole_files::remove);
 }
 
 #[test]
 fn an_older_copy_of_a_file_is_noticed() {
-    let mut count = Count::default();
-    for shape in store::shapes(1) {
-        count.merge(whole_files::roll_back(&shape));
-    }
-    none_wrong("rolled back", &count);
+    none_wrong_in_any_store("rolled back", whole_files::roll_back);
 }
 
 #[test]
@@ -223,21 +226,14 @@ fn a_manifest_of_another_store_never_makes_a_small_store_look_empty() {
             }
         }
     }
-    assert!(
-        tried > 0 && wrong.is_empty(),
-        "{} of {tried} are wrong:\n{}",
-        wrong.len(),
-        some(&wrong)
-    );
+    none_are_wrong(tried, &wrong);
 }
 
 #[test]
 fn a_page_in_another_place_of_the_index_is_noticed() {
-    let mut count = Count::default();
-    for shape in store::shapes(1) {
-        count.merge(foreign::mix_parts(&shape, Sample { every: 1, first: 0 }));
-    }
-    none_wrong("pages of parts in other places", &count);
+    none_wrong_in_any_store("pages of parts in other places", |shape| {
+        foreign::mix_parts(shape, Sample { every: 1, first: 0 })
+    });
 }
 
 /// With a check left out, wrong answers have to be seen.
@@ -263,11 +259,7 @@ fn a_check_that_is_left_out_lets_pages_of_another_store_pass() {
 
 #[test]
 fn a_file_in_the_place_of_its_neighbour_is_noticed() {
-    let mut count = Count::default();
-    for shape in store::shapes(1) {
-        count.merge(whole_files::swap_neighbours(&shape));
-    }
-    none_wrong("in the place of a neighbour", &count);
+    none_wrong_in_any_store("in the place of a neighbour", whole_files::swap_neighbours);
 }
 
 #[test]
@@ -283,12 +275,7 @@ fn a_writer_that_goes_on_over_damage_never_makes_it_look_sound() {
         wrong.extend(errors);
     }
     println!("{tried} damaged stores written to");
-    assert!(
-        tried > 0 && wrong.is_empty(),
-        "{} of {tried} are wrong:\n{}",
-        wrong.len(),
-        some(&wrong)
-    );
+    none_are_wrong(tried, &wrong);
 }
 
 #[test]
@@ -309,12 +296,7 @@ fn salvage_reads_what_is_left_and_says_what_is_missing() {
         }
     }
     println!("{tried} stores salvaged");
-    assert!(
-        wrong.is_empty(),
-        "{} of {tried} are wrong:\n{}",
-        wrong.len(),
-        some(&wrong)
-    );
+    none_are_wrong(tried, &wrong);
 }
 
 #[test]
@@ -326,10 +308,5 @@ fn whatever_stands_in_the_place_of_a_file_is_no_harm() {
         wrong.extend(errors);
     }
     println!("{tried} stores with something else in the place of a file or directory");
-    assert!(
-        wrong.is_empty(),
-        "{} of {tried} are wrong:\n{}",
-        wrong.len(),
-        some(&wrong)
-    );
+    none_are_wrong(tried, &wrong);
 }

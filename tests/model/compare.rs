@@ -15,6 +15,16 @@ pub struct Seen<'a> {
     pub model: &'a Model,
 }
 
+impl<'a> Seen<'a> {
+    pub fn of(store: &'a Store, snapshot: Option<&'a Snapshot>, model: &'a Model) -> Self {
+        Self {
+            store,
+            snapshot,
+            model,
+        }
+    }
+}
+
 /// Long byte strings are not for reading: where they differ says more.
 #[track_caller]
 pub fn same(what: &str, found: &[u8], expected: &[u8]) {
@@ -56,25 +66,14 @@ pub fn pairs_of(iter: &mut KvIter, draws: &mut Draws) -> Vec<(Vec<u8>, Vec<u8>)>
         }
         return pairs;
     }
-    let mut buffer = vec![0; 1 + draws.below(100_000)];
-    loop {
-        match iter.fill(&mut buffer).expect("more pairs") {
-            Filled::End => return pairs,
-            Filled::TooSmall { needed } => {
-                assert!(needed > buffer.len(), "{needed} bytes fit into {}", buffer.len());
-                buffer.resize(needed, 0);
-            }
-            Filled::Records { len, count } => {
-                let mut rest = &buffer[..len];
-                for _ in 0..count {
-                    let (key_len, value_len) = (u32_of(&mut rest), u32_of(&mut rest));
-                    let key = taken(&mut rest, key_len).to_vec();
-                    pairs.push((key, taken(&mut rest, value_len).to_vec()));
-                }
-                assert!(rest.is_empty(), "{} bytes behind {count} pairs", rest.len());
-            }
-        }
-    }
+    in_pieces(
+        draws,
+        |buffer| iter.fill(buffer).expect("more pairs"),
+        |rest| {
+            let (key_len, value_len) = (u32_of(rest), u32_of(rest));
+            (taken(rest, key_len).to_vec(), taken(rest, value_len).to_vec())
+        },
+    )
 }
 
 /// All records that are left, in either way.
@@ -86,10 +85,28 @@ pub fn records_of(iter: &mut StreamIter, draws: &mut Draws) -> Vec<(u64, Vec<u8>
         }
         return records;
     }
+    in_pieces(
+        draws,
+        |buffer| iter.fill(buffer).expect("more records"),
+        |rest| {
+            let index = u64::from_le_bytes(taken(rest, 8).try_into().expect("8 bytes"));
+            let record_len = u32_of(rest);
+            (index, taken(rest, record_len).to_vec())
+        },
+    )
+}
+
+/// What `fill` lays out in a buffer that is too short for it all, taken from there one by one.
+fn in_pieces<T>(
+    draws: &mut Draws,
+    mut fill: impl FnMut(&mut [u8]) -> Filled,
+    mut take: impl FnMut(&mut &[u8]) -> T,
+) -> Vec<T> {
+    let mut all = Vec::new();
     let mut buffer = vec![0; 1 + draws.below(100_000)];
     loop {
-        match iter.fill(&mut buffer).expect("more records") {
-            Filled::End => return records,
+        match fill(&mut buffer) {
+            Filled::End => return all,
             Filled::TooSmall { needed } => {
                 assert!(needed > buffer.len(), "{needed} bytes fit into {}", buffer.len());
                 buffer.resize(needed, 0);
@@ -97,11 +114,9 @@ pub fn records_of(iter: &mut StreamIter, draws: &mut Draws) -> Vec<(u64, Vec<u8>
             Filled::Records { len, count } => {
                 let mut rest = &buffer[..len];
                 for _ in 0..count {
-                    let index = u64::from_le_bytes(taken(&mut rest, 8).try_into().expect("8 bytes"));
-                    let record_len = u32_of(&mut rest);
-                    records.push((index, taken(&mut rest, record_len).to_vec()));
+                    all.push(take(&mut rest));
                 }
-                assert!(rest.is_empty(), "{} bytes behind {count} records", rest.len());
+                assert!(rest.is_empty(), "{} bytes behind {count} entries", rest.len());
             }
         }
     }

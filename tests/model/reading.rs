@@ -35,23 +35,18 @@ impl Run {
             return;
         }
         let (snapshot, model) = self.snapshots.swap_remove(self.draws.below(self.snapshots.len()));
-        let seen = Seen {
-            store: self.store.as_ref().expect("the store is open"),
-            snapshot: Some(&snapshot),
-            model: &model,
-        };
+        let seen = Seen::of(
+            self.store.as_ref().expect("the store is open"),
+            Some(&snapshot),
+            &model,
+        );
         seen.everything(&mut self.draws);
     }
 
     pub(super) fn read_something(&mut self) {
         let mut draws = self.draws.clone();
         match self.snapshots.get(draws.below(MOST_SNAPSHOTS)) {
-            Some((snapshot, model)) => Seen {
-                store: self.store(),
-                snapshot: Some(snapshot),
-                model,
-            }
-            .something(&mut draws),
+            Some((snapshot, model)) => Seen::of(self.store(), Some(snapshot), model).something(&mut draws),
             None => self.seen().something(&mut draws),
         }
         self.draws = draws;
@@ -175,33 +170,14 @@ impl Run {
         if let Some((reader, model)) = &mut self.reader {
             let refused = reader.kv_set(b"a", b"b");
             assert_eq!(refused, Err(Error::ReadOnly), "writing to a read-only store");
-            let (store, snapshot) = (&*reader, None);
-            Seen {
-                store,
-                snapshot,
-                model,
-            }
-            .everything(&mut draws);
+            Seen::of(reader, None, model).everything(&mut draws);
             let frozen = reader.snapshot().expect("a snapshot");
             let newest = self.store.as_ref().expect("the store is open").last_seq();
             assert_eq!(reader.refresh(), Ok(newest), "a refresh sees the newest commit");
-            let snapshot = Some(&frozen);
-            let store = &*reader;
-            Seen {
-                store,
-                snapshot,
-                model,
-            }
-            .all_but_blocks(&mut draws);
+            Seen::of(reader, Some(&frozen), model).all_but_blocks(&mut draws);
             drop(frozen);
             *model = self.model.clone();
-            let (store, snapshot) = (&*reader, None);
-            Seen {
-                store,
-                snapshot,
-                model,
-            }
-            .everything(&mut draws);
+            Seen::of(reader, None, model).everything(&mut draws);
             if draws.one_in(3) {
                 self.reader = None;
             }
@@ -231,13 +207,7 @@ impl Run {
             |copy| {
                 let expected = snapshot.map_or(store.last_seq(), Snapshot::seq);
                 assert_eq!(copy.last_seq(), expected, "the newest commit of a backup");
-                let (store, snapshot) = (copy, None);
-                Seen {
-                    store,
-                    snapshot,
-                    model,
-                }
-                .everything(&mut draws);
+                Seen::of(copy, None, model).everything(&mut draws);
                 assert_eq!(copy.verify().expect("a look at every byte"), [], "in a backup");
             },
         );
@@ -249,22 +219,10 @@ impl Run {
         self.seen().everything(&mut draws);
         let store = self.store();
         for (snapshot, model) in &self.snapshots {
-            let snapshot = Some(snapshot);
-            Seen {
-                store,
-                snapshot,
-                model,
-            }
-            .everything(&mut draws);
+            Seen::of(store, Some(snapshot), model).everything(&mut draws);
         }
         if let Some((reader, model)) = &self.reader {
-            let (store, snapshot) = (reader, None);
-            Seen {
-                store,
-                snapshot,
-                model,
-            }
-            .everything(&mut draws);
+            Seen::of(reader, None, model).everything(&mut draws);
         }
         for (view, content) in &self.views {
             same("a view", view, content);

@@ -78,11 +78,7 @@ impl Run {
     }
 
     fn seen(&self) -> Seen<'_> {
-        Seen {
-            store: self.store(),
-            snapshot: None,
-            model: &self.model,
-        }
+        Seen::of(self.store(), None, &self.model)
     }
 
     fn step(&mut self) {
