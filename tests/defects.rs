@@ -47,7 +47,7 @@ use sarsen::simulation::{make, Defect, SimVfs};
 
 use disk::Disk;
 use draws::Draws;
-use history::{play, Crashes};
+use history::{message, play, Crashes};
 use rot::{rot_once, Rotten};
 use run::{Run, PHASES, STEPS};
 use threads::play_threads;
@@ -129,14 +129,6 @@ const NOTICED: &[(Defect, Test, u64)] = &[
     (Defect::PoisonLookedAtTooEarly, Test::Threads, 1393),
     (Defect::RefusedBlocksForgotten, Test::Crash, 10),
 ];
-
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-    text.unwrap_or_default()
-}
 
 static MODEL: Mutex<()> = Mutex::new(());
 

@@ -90,16 +90,20 @@ pub(crate) struct Outcome {
     pub(crate) history: History,
 }
 
+/// What a panic said.
+pub(crate) fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    text.unwrap_or_default()
+}
+
 /// Plays the trace.
 pub(crate) fn play(trace: &Trace, disk: SimVfs) -> Outcome {
     let mut history = History::new(trace, disk);
-    let outcome = catch_unwind(AssertUnwindSafe(|| history.run())).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        history.wrong(&text.unwrap_or_default())
-    });
+    let outcome = catch_unwind(AssertUnwindSafe(|| history.run()))
+        .unwrap_or_else(|panic| history.wrong(&message(panic.as_ref())));
     let went = Trace {
         rounds: history.done.clone(),
         ..trace.clone()

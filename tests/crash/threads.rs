@@ -24,7 +24,7 @@ use sarsen::{
 use super::{
     commits::{mix, random, stream_name, Action, Model, Value},
     difference::{compare, Difference},
-    history::{Crashes, STORE},
+    history::{message, Crashes, STORE},
 };
 
 const ROUNDS: usize = 4;
@@ -121,14 +121,6 @@ pub(crate) fn play_threads(
         .unwrap_or_else(|panic| Err(message(panic.as_ref())))
         .map_err(|what| format!("threads, seed {seed}: {what}"))?;
     Ok((threads.crashes, threads.digest))
-}
-
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-    text.unwrap_or_default()
 }
 
 impl Threads {
