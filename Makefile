@@ -91,7 +91,7 @@ steps:
 	@mkdir -p $(BUILD)
 	@: >$(STEPS)
 
-checks: all format lint rust-tests c-tests check-install run-examples readme demo go-test node-test
+checks: all format lint rust-tests c-tests check-install run-examples readme demo go-test node-test cli-test
 
 require:
 	@scripts/require.sh
