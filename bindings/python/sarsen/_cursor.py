@@ -174,7 +174,7 @@ class Pulled(Cursor[Item]):
         super().__init__(handle, limit)
         self._error: Optional[Error] = None
 
-    def _pull(self, pointer: int, error: Any) -> Tuple[int, Optional[Item], int]:
+    def _pull(self, pointer: int, error_at: int) -> Tuple[int, Any, int]:
         """A status, the item, and how many bytes it holds."""
         raise NotImplementedError
 
@@ -185,12 +185,15 @@ class Pulled(Cursor[Item]):
         page: List[Item] = []
         total = 0
         error = c_void_p()
-        most = MOST_ITEMS if self._left is None else min(MOST_ITEMS, self._left)
-        while len(page) < most and total < MOST_BYTES:
-            status, item, size = self._pull(pointer, byref(error))
+        error_at = addressof(error)
+        pull = self._pull
+        for _ in range(MOST_ITEMS if self._left is None else min(MOST_ITEMS, self._left)):
+            status, item, size = pull(pointer, error_at)
             if status == OK:
-                page.append(item)  # type: ignore[arg-type]
+                page.append(item)
                 total += size
+                if total >= MOST_BYTES:
+                    break
             elif status <= MOST_EXPECTED:
                 break
             else:

@@ -51,6 +51,10 @@ def _pairs_in_place(data: bytes, count: int) -> List[Tuple[bytes, memoryview]]:
     return items
 
 
+def _values(data: bytes, count: int) -> List[bytes]:
+    return [value for _, value in _pairs(data, count)]
+
+
 def _keys(data: bytes, count: int) -> List[bytes]:
     items = []
     at = 0
@@ -62,12 +66,8 @@ def _keys(data: bytes, count: int) -> List[bytes]:
     return items
 
 
-def _values(data: bytes, count: int) -> List[bytes]:
-    return [value for _, value in _pairs(data, count)]
-
-
 class _Keys(Filled[bytes]):
-    """Large values are not fetched for their keys."""
+    """Large values are not copied for their keys."""
 
     __slots__ = ()
 
@@ -79,8 +79,8 @@ class _Keys(Filled[bytes]):
         raise failure(status, error.value)
 
 
-class _Count(Filled[int]):
-    """Pages of one number: how many pairs."""
+class _Counts(Filled[int]):
+    """How many pairs each page has."""
 
     __slots__ = ()
 
@@ -332,7 +332,7 @@ class KeyValueReader(Mapping[bytes, bytes]):
         prefix: Optional[BytesLike] = None,
     ) -> int:
         """How many keys there are; walks over them."""
-        pages: Cursor[int] = self._scan(_Count, lambda _, count: [count], start, end, prefix, False, None)
+        pages: Cursor[int] = self._scan(_Counts, lambda _, count: [count], start, end, prefix, False, None)
         return sum(pages)
 
     def __iter__(self) -> Iterator[bytes]:

@@ -28,18 +28,18 @@ class MemoryInfo(NamedTuple):
 class _Found(Pulled[Memory]):
     __slots__ = ()
 
-    def _pull(self, pointer: int, error: Any) -> Tuple[int, Optional[Memory], int]:
+    def _pull(self, pointer: int, error_at: int) -> Tuple[int, Optional[Memory], int]:
         number, data = c_uint64(), _library.Bytes()
-        status = library.sarsen_memory_iter_next(pointer, byref(number), byref(data), error)
+        status = library.sarsen_memory_iter_next(pointer, byref(number), byref(data), error_at)
         return status, None if status else (number.value, copy(data)), data.len
 
 
 class _FoundIds(Pulled[int]):
     __slots__ = ()
 
-    def _pull(self, pointer: int, error: Any) -> Tuple[int, Optional[int], int]:
+    def _pull(self, pointer: int, error_at: int) -> Tuple[int, Optional[int], int]:
         number = c_uint64()
-        status = library.sarsen_memory_iter_next(pointer, byref(number), None, error)
+        status = library.sarsen_memory_iter_next(pointer, byref(number), None, error_at)
         return status, None if status else number.value, 0
 
 

@@ -62,9 +62,9 @@ class StreamInfo(NamedTuple):
 class _Names(Pulled[StreamInfo]):
     __slots__ = ()
 
-    def _pull(self, pointer: int, error: Any) -> Tuple[int, Optional[StreamInfo], int]:
+    def _pull(self, pointer: int, error_at: int) -> Tuple[int, Optional[StreamInfo], int]:
         name, first, following = _library.Bytes(), c_uint64(), c_uint64()
-        status = library.sarsen_stream_names_next(pointer, byref(name), byref(first), byref(following), error)
+        status = library.sarsen_stream_names_next(pointer, byref(name), byref(first), byref(following), error_at)
         if status:
             return status, None, 0
         return status, StreamInfo(copy(name), first.value, following.value), name.len

@@ -228,9 +228,9 @@ def test_control_a_function_without_a_counterpart_is_noticed() -> None:
 
 
 def test_each_counterpart_is_there_and_a_test_uses_it() -> None:
-    tests = "\n".join(
-        path.read_text() for path in sorted((BINDING / "tests").glob("test_*.py")) if path.name != Path(__file__).name
-    )
+    tests = "\n".join(path.read_text() for path in sorted((BINDING / "tests").glob("test_*.py")))
+    table = Path(__file__).read_text().split("COUNTERPARTS: ")[1].split("\n}\n")[0]
+    tests = tests.replace(table, "")
     signs = {
         "__getitem__": r"\w\[",
         "__setitem__": r"\] = b",
