@@ -25,6 +25,9 @@
 #   make install-cli  installs it with man pages and completions into PREFIX; make uninstall-cli takes it away again
 #   make game-test  the game of examples/game, headless: killed 50 times, a screenshot; skipped without love and xvfb
 #   make game-bench the store's share of 100,000 frames of it; fails where p99.9 is above 1 ms
+#   make python-test the Python binding; skipped without python3 and its venv
+#   make python-wheel a wheel that carries the library, in build/python/wheels
+#   make python-bench what a crossing from Python to C costs, and sarsen beside sqlite3 and lmdb
 #   make header     writes include/sarsen.h anew from src/ffi
 #   make layout     writes c_tests/layout.txt, the sizes and offsets of the header's structs, anew
 #   make clean
@@ -73,7 +76,8 @@ neighbours: ROUNDS = 500
 .PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim \
 	explore neighbours damage powercut full-disk valgrind asan fuzz fuzz-long bench bench-quick bench-build \
 	bench-draw header layout install uninstall package check-install cargo-c go-test go-bench \
-	node-build node-test node-bench cli cli-test install-cli uninstall-cli game-test game-bench clean FORCE
+	node-build node-test node-bench cli cli-test install-cli uninstall-cli game-test game-bench \
+	python-test python-wheel python-bench clean FORCE
 .DELETE_ON_ERROR:
 
 # A program that is linked with the shared library looks for it under its soname.
@@ -295,6 +299,17 @@ game-test: all
 
 game-bench: all
 	scripts/run_game.sh bench $(TARGET)/release $(BUILD)/game
+
+# ---- Python -----------------------------------------------------------------------------------------------------
+
+python-test: all
+	@$(STEP) python-test scripts/run_python.sh test $(TARGET)/release
+
+python-wheel: all
+	@$(STEP) python-wheel scripts/run_python.sh wheel $(TARGET)/release
+
+python-bench: all
+	scripts/run_python.sh bench $(TARGET)/release
 
 # ---- upkeep --------------------------------------------------------------------------------------------------
 

@@ -80,9 +80,7 @@ class Batch(Closing):
     def __bool__(self) -> bool:
         return True
 
-    def _add(
-        self, kind: int, flags: int, key: bytes, number: int, tags: Iterable[str], data: bytes
-    ) -> Batch:
+    def _add(self, kind: int, flags: int, key: bytes, number: int, tags: Iterable[str], data: bytes) -> Batch:
         if self._committing:
             raise InvalidArgument("the batch is being committed by another thread")
         if len(key) > MOST_KEY_BYTES:
@@ -124,9 +122,7 @@ class Batch(Closing):
 
     def append_memory(self, number: int, data: BytesLike, tags: Iterable[str] = ()) -> Batch:
         """Memory `number`; one that is there is replaced, bytes and tags."""
-        return self._add(
-            CommandKind.APPEND_MEMORY, 0, b"", u64(number, "an id"), tags, bytes_in(data, "a memory")
-        )
+        return self._add(CommandKind.APPEND_MEMORY, 0, b"", u64(number, "an id"), tags, bytes_in(data, "a memory"))
 
     def append_memory_block(self, number: int, block: Block, tags: Iterable[str] = ()) -> Batch:
         """Memory `number` with the bytes of a loose block."""

@@ -60,9 +60,7 @@ class Blocks:
         space = memoryview(buffer).cast("B")
         target = byref(c_char.from_buffer(space)) if len(space) else None
         raw = block_in(block)
-        status = self._store.call(
-            library.sarsen_block_read, byref(raw), u64(start, "start"), target, len(space)
-        )
+        status = self._store.call(library.sarsen_block_read, byref(raw), u64(start, "start"), target, len(space))
         if status == NOT_FOUND:
             raise NotFound("no such block")
 

@@ -136,9 +136,7 @@ class Filled(Cursor[Item]):
         try:
             capacity = self._bytes
             while True:
-                status = self._fill(
-                    pointer, space.address, capacity, space.length_at, space.count_at, space.error_at
-                )
+                status = self._fill(pointer, space.address, capacity, space.length_at, space.count_at, space.error_at)
                 needed = space.length.value
                 if status != TOO_LARGE or needed <= capacity:
                     break

@@ -1,8 +1,8 @@
 """Being told when a commit survives power loss.
 
-The library calls back on whichever thread made the commit durable, its own thread for upkeep among them. That call only
-notes what happened: callbacks run one after another on one thread of this module, where they may do as they like, closing
-the store included.
+The library calls back on whichever thread made the commit durable, its own thread for upkeep among them. That call
+only notes what happened: callbacks run one after another on one thread of this module, where they may do as they like,
+closing the store included.
 """
 
 from __future__ import annotations

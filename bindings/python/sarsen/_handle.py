@@ -51,7 +51,18 @@ class _NoTurn:
 class Handle:
     """A pointer of C's, for any number of threads."""
 
-    __slots__ = ("__weakref__", "_changed", "_finalizer", "_free", "_process", "_turn", "calls", "closing", "pointer", "what")
+    __slots__ = (
+        "__weakref__",
+        "_changed",
+        "_finalizer",
+        "_free",
+        "_process",
+        "_turn",
+        "calls",
+        "closing",
+        "pointer",
+        "what",
+    )
 
     def __init__(self, pointer: int, free: Callable[[int], None], what: str, loud: bool = False) -> None:
         self.pointer: Optional[int] = pointer

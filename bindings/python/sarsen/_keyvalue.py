@@ -262,9 +262,7 @@ class KeyValueReader(Mapping[bytes, bytes]):
             first = b"" if start is None else bytes_in(start, "start")
             last = b"" if end is None else bytes_in(end, "end")
             # The store is asked in any case: a closed one says so. For C no bytes mean no bound.
-            self._place.call(
-                library.sarsen_kv_scan, first, len(first), last, len(last), bool(reverse), byref(out)
-            )
+            self._place.call(library.sarsen_kv_scan, first, len(first), last, len(last), bool(reverse), byref(out))
             if end is not None and not last:
                 limit = 0
         handle = Handle(out.value, library.sarsen_kv_iter_free, "cursor")  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """The log: every command in commit order, and its tail as it grows.
 
-Waits are cut into slices, so that Ctrl-C, close() from another thread and the end of an asyncio task get through. A commit
-ends a slice at once.
+Waits are cut into slices, so that Ctrl-C, close() from another thread and the end of an asyncio task get through. A
+commit ends a slice at once.
 """
 
 from __future__ import annotations

@@ -159,9 +159,7 @@ class Memories(MemoriesReader):
         """Commits memory `number`; one that is there is replaced, bytes and tags."""
         content = bytes_in(data, "a memory")
         with TagSet(tags) as marks:
-            self._place.store.call(
-                library.sarsen_memory_append, u64(number, "an id"), marks, content, len(content)
-            )
+            self._place.store.call(library.sarsen_memory_append, u64(number, "an id"), marks, content, len(content))
 
     def delete(self, number: int) -> None:
         """Deletes a memory, whether it is there or not."""

@@ -199,7 +199,7 @@ class Store(Closing):
         return seq.value
 
     def backup(self, path: PathLike, snapshot: Optional[Snapshot] = None) -> None:
-        """Writes a store of its own to `path`, where nothing may be yet: what the snapshot sees, or the newest commit."""
+        """Writes a store of its own to `path`, where nothing is yet: what the snapshot sees, or the newest state."""
         where = path_in(path)
         if snapshot is None:
             self._handle.call(library.sarsen_store_backup, None, where)

@@ -174,9 +174,7 @@ class Stream(StreamReader):
         record = bytes_in(data, "a record")
         index = c_uint64()
         name = self.name
-        self._place.store.call(
-            library.sarsen_stream_append, name, len(name), record, len(record), byref(index)
-        )
+        self._place.store.call(library.sarsen_stream_append, name, len(name), record, len(record), byref(index))
         return index.value
 
     def trim(self, before: int) -> None:

@@ -121,7 +121,7 @@ class Options:
                 status = setter(options, value if isinstance(value, bool) else u64(value, "an option"))
                 if status != OK:
                     error = failure(status)
-                    error.args = (f"{setter.__name__[len('sarsen_options_set_'):]} can't be {value}",)
+                    error.args = (f"{setter.__name__[len('sarsen_options_set_') :]} can't be {value}",)
                     raise error
         except BaseException:
             library.sarsen_options_free(options)

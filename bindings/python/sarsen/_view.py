@@ -1,7 +1,7 @@
 """Bytes inside the store, read in place.
 
-A chain of owners keeps them there: a memoryview holds a window (an array of ctypes over the bytes), the window holds the
-pin (sarsen_view), and the pin gives the bytes back when nothing holds it any more. So no memoryview ever points to
+A chain of owners keeps them there: a memoryview holds a window (an array of ctypes over the bytes), the window holds
+the pin (sarsen_view), and the pin gives the bytes back when nothing holds it any more. So no memoryview ever points to
 what was given back: not after release(), not after the store was closed.
 """
 

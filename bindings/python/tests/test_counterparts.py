@@ -1,7 +1,7 @@
 """Nothing that the C API has is missing here.
 
-Each function of the header has its types in the package as the header says, a counterpart that is there, and a test that
-uses that; structs and constants are where C has them.
+Each function of the header has its types in the package as the header says, a counterpart that is there, and a test
+that uses that; structs and constants are where C has them.
 """
 
 from __future__ import annotations
@@ -156,7 +156,9 @@ def functions_of(header: str) -> Dict[str, Tuple[str, List[str]]]:
         for parameter in parameters.split(","):
             parameter = " ".join(parameter.split())
             if parameter != "void":
-                kinds.append(re.sub(r"\w+$", "", parameter).strip() if "*" in parameter else parameter.rsplit(" ", 1)[0])
+                kinds.append(
+                    re.sub(r"\w+$", "", parameter).strip() if "*" in parameter else parameter.rsplit(" ", 1)[0]
+                )
         found[name] = (" ".join(answer.replace("extern", "").split()), kinds)
     return found
 
@@ -206,7 +208,10 @@ def test_each_function_of_the_header_has_its_types_here() -> None:
 
 
 def test_control_a_function_more_and_a_changed_type_are_noticed() -> None:
-    more = HEADER.replace("sarsen_status sarsen_kv_delete(", "uint64_t sarsen_kv_count(const sarsen_store *s);\nsarsen_status sarsen_kv_delete(")
+    more = HEADER.replace(
+        "sarsen_status sarsen_kv_delete(",
+        "uint64_t sarsen_kv_count(const sarsen_store *s);\nsarsen_status sarsen_kv_delete(",
+    )
     assert differences(more) == ["sarsen_kv_count is not in the package"]
     other = re.sub(r"sarsen_store_last_seq\(", "sarsen_store_last_seq(uint32_t which, ", HEADER)
     assert differences(other) == ["sarsen_store_last_seq has 2 parameters"]
@@ -253,9 +258,10 @@ def test_each_counterpart_is_there_and_a_test_uses_it() -> None:
 
 
 def test_the_package_calls_each_function_apart_from_those_accounted_for() -> None:
-    code = "\n".join(
-        path.read_text() for path in (BINDING / "sarsen").glob("*.py") if path.name != "_library.py"
-    ) + (BINDING / "sarsen" / "_library.py").read_text().split("}\n", 1)[1].split("def _load", 1)[1]
+    code = (
+        "\n".join(path.read_text() for path in (BINDING / "sarsen").glob("*.py") if path.name != "_library.py")
+        + (BINDING / "sarsen" / "_library.py").read_text().split("}\n", 1)[1].split("def _load", 1)[1]
+    )
     code = re.sub(r'""".*?"""|#[^\n]*', "", code, flags=re.DOTALL)
     unused = [name[len("sarsen_") :] for name in GOLDEN if not re.search(rf"\.{name}\b", code)]
     assert sorted(unused) == sorted(NOT_CALLED)

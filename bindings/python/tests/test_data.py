@@ -101,8 +101,14 @@ def test_many_memories_come_page_by_page(store: sarsen.Store) -> None:
 
 @pytest.mark.parametrize(
     "tags, error",
-    [("text", TypeError), ([b"bytes"], TypeError), ([""], ValueError), (["x" * 1025], sarsen.TooLarge),
-     (["\ud800"], sarsen.InvalidArgument), ([f"{number}" for number in range(1025)], sarsen.TooLarge)],
+    [
+        ("text", TypeError),
+        ([b"bytes"], TypeError),
+        ([""], ValueError),
+        (["x" * 1025], sarsen.TooLarge),
+        (["\ud800"], sarsen.InvalidArgument),
+        ([f"{number}" for number in range(1025)], sarsen.TooLarge),
+    ],
 )
 def test_tags_are_short_texts(store: sarsen.Store, tags: object, error: type) -> None:
     with pytest.raises(error):
@@ -141,7 +147,9 @@ def test_blocks_are_read_whole_and_in_part(store: sarsen.Store) -> None:
     content = bytes(range(256)) * 1000
     block = store.blocks.append(content)
     assert block.length == len(content) and store.blocks.read(block) == content
-    assert store.blocks.read(block, 1000, 16) == content[1000:1016] and store.blocks.read(block, 255_990) == content[-10:]
+    assert (
+        store.blocks.read(block, 1000, 16) == content[1000:1016] and store.blocks.read(block, 255_990) == content[-10:]
+    )
     assert store.blocks.read(block, 5, 0) == b""
     buffer = bytearray(100)
     store.blocks.read_into(block, buffer, 128)

@@ -76,14 +76,14 @@ def test_values_of_all_sizes_come_back(store: sarsen.Store, size: int) -> None:
 def test_the_rest_of_the_mapping_works_as_a_dicts_does(store: sarsen.Store) -> None:
     kv = store.kv
     assert not kv and len(kv) == 0
-    kv.update({b"b": b"2"}, **{})
+    kv.update({b"b": b"2"})
     kv.update([(b"a", b"1"), (b"c", b"3")])
     assert kv and len(kv) == 3
     assert kv.setdefault(b"a", b"9") == b"1" and kv.setdefault(b"d", b"4") == b"4"
     assert kv.pop(b"d") == b"4"
     assert dict(kv) == {b"a": b"1", b"b": b"2", b"c": b"3"}
     assert list(kv.keys()) == [b"a", b"b", b"c"] and list(reversed(kv)) == [b"c", b"b", b"a"]
-    assert list(reversed(kv.items()))[0] == (b"c", b"3")  # type: ignore[call-overload]
+    assert next(reversed(kv.items())) == (b"c", b"3")  # type: ignore[call-overload]
     assert list(kv.values()) == [b"1", b"2", b"3"] and b"2" in kv.values() and b"7" not in kv.values()
     assert (b"a", b"1") in kv.items() and (b"a", b"2") not in kv.items()
     assert kv.keys() & {b"a", b"z"} == {b"a"}
@@ -156,7 +156,9 @@ def test_a_closed_cursor_ends_and_a_store_closed_beneath_one_says_so(tmp_path: P
 
 
 def test_large_values_between_small_ones_come_in_order(store: sarsen.Store) -> None:
-    model: Dict[bytes, bytes] = {b"%02d" % number: bytes([number]) * (1 if number % 3 else 200_000) for number in range(30)}
+    model: Dict[bytes, bytes] = {
+        b"%02d" % number: bytes([number]) * (1 if number % 3 else 200_000) for number in range(30)
+    }
     store.kv.update(model)
     assert dict(store.kv.scan()) == model
     assert store.kv.scan_keys(reverse=True).all() == sorted(model, reverse=True)

@@ -119,8 +119,13 @@ def test_each_status_has_a_class_that_python_programs_expect() -> None:
     unknown = _errors.failure(99)
     assert type(unknown) is sarsen.Error and unknown.status == 99
     for kind, builtin in (
-        (sarsen.NotFound, KeyError), (sarsen.InvalidArgument, ValueError), (sarsen.TooLarge, ValueError),
-        (sarsen.IoError, OSError), (sarsen.NoSpace, OSError), (sarsen.Forked, RuntimeError), (sarsen.Internal, RuntimeError),
+        (sarsen.NotFound, KeyError),
+        (sarsen.InvalidArgument, ValueError),
+        (sarsen.TooLarge, ValueError),
+        (sarsen.IoError, OSError),
+        (sarsen.NoSpace, OSError),
+        (sarsen.Forked, RuntimeError),
+        (sarsen.Internal, RuntimeError),
     ):
         assert issubclass(kind, builtin) and issubclass(kind, sarsen.Error)
 
