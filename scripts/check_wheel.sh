@@ -42,7 +42,8 @@ case $wheel in
 */sarsen-"$said"-*) ;;
 *) fail "the library says that it is $said" ;;
 esac
-[ -f "$(echo fresh/lib/python3*/site-packages/sarsen/py.typed)" ] || fail "the wheel has no types"
+"$python" -m mypy --strict --cache-dir mypy --python-executable fresh/bin/python program.py >types 2>&1 ||
+    { cat types >&2; fail "the wheel's types"; }
 
 # The control: without the library in it there is nothing to be found, and the error says what to do.
 rm "$(echo fresh/lib/python3*/site-packages/sarsen/libsarsen.so.0)"

@@ -57,7 +57,7 @@ class Batch(Closing):
     In a `with` statement it is committed where the block ends, or forgotten where that raises.
     """
 
-    __slots__ = ("_committed", "_committing", "_count", "_handle", "_parts", "_store", "_survive", "seq")
+    __slots__ = ("_committed", "_committing", "_count", "_handle", "_loaded", "_parts", "_store", "_survive", "seq")
 
     def __init__(self, store: Handle, survive: Optional[Survive] = None) -> None:
         pointer: Optional[int] = library.sarsen_batch_new()
@@ -70,6 +70,7 @@ class Batch(Closing):
         self._count = 0
         self._committed = -1  # commands of the last commit, while their results can be asked for
         self._committing = False
+        self._loaded = False  # whether C's batch has the commands of a commit that did not end
         #: The commit's seq, once there was one.
         self.seq: Optional[int] = None
 
@@ -186,11 +187,15 @@ class Batch(Closing):
             try:
                 commands = b"".join(self._parts)
                 with self._handle as batch, self._store as store:
+                    if self._loaded:  # an interrupt came between
+                        library.sarsen_batch_clear(batch)
+                    self._loaded = True
                     status = library.sarsen_batch_load(batch, commands, len(commands), byref(error))
                     if status <= MOST_EXPECTED:
                         status = library.sarsen_batch_commit(batch, store, level, byref(seq), byref(error))
                         if status:
                             library.sarsen_batch_clear(batch)
+                    self._loaded = False
                 if status:
                     self._committed = -1
                     raise failure(status, error.value)

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import warnings
 import weakref
 from ctypes import byref, c_void_p
+from threading import get_ident
 from types import TracebackType
 from typing import Any, Callable, ContextManager, List, Optional, Type
 
@@ -54,6 +56,7 @@ class Handle:
     __slots__ = (
         "__weakref__",
         "_changed",
+        "_deferred",
         "_finalizer",
         "_free",
         "_process",
@@ -66,18 +69,20 @@ class Handle:
 
     def __init__(self, pointer: int, free: Callable[[int], None], what: str, loud: bool = False) -> None:
         self.pointer: Optional[int] = pointer
-        self.calls: List[None] = []  # as long as there are calls under way: append and pop are atomic
+        self.calls: List[int] = []  # the threads that are in calls: append and remove are atomic
         self.closing = False
+        self._deferred: Optional[int] = None
         self.what = what
         self._free = free
         self._changed = threading.Condition()
         self._turn = threading.Lock()
         self._process = _process
-        self._finalizer = weakref.finalize(self, _forgotten, free, pointer, what, loud)
-        self._finalizer.atexit = False
+        finalizer: Any = weakref.finalize(self, _forgotten, free, pointer, what, loud)
+        finalizer.atexit = False
+        self._finalizer = finalizer
 
     def __enter__(self) -> int:
-        self.calls.append(None)
+        self.calls.append(get_ident())
         pointer = self.pointer
         if pointer is None:
             self.leave()
@@ -91,10 +96,17 @@ class Handle:
 
     def leave(self) -> None:
         """Ends a call. One that ends later than `closing` was set is waited for."""
-        self.calls.pop()
+        self.calls.remove(get_ident())
         if self.closing:
-            with self._changed:
-                self._changed.notify_all()
+            self._left()
+
+    def _left(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+            if self._deferred is None or self.calls:
+                return
+            pointer, self._deferred = self._deferred, None
+        self._free(pointer)
 
     def closed(self) -> Closed:
         return Closed(f"the {self.what} is closed")
@@ -118,14 +130,21 @@ class Handle:
         return _NoTurn() if self.foreign else self._turn
 
     def close(self) -> None:
-        """Refuses further calls, waits for those under way, frees. Closing twice is fine."""
+        """Refuses further calls, waits for those under way, frees. Closing twice is fine.
+
+        A signal handler that closes may have interrupted a call of its own thread: then the end of that call frees.
+        """
         if self.foreign:
             pointer, self.pointer = self.pointer, None
         else:
             self.closing = True
             with self._changed:
                 pointer, self.pointer = self.pointer, None
-                while self.calls:
+                if pointer is not None and get_ident() in self.calls:
+                    self._finalizer.detach()
+                    self._deferred = pointer
+                    return
+                while self.calls and pointer is not None:
                     self._changed.wait()
         if pointer is not None:
             self._finalizer.detach()
@@ -155,10 +174,14 @@ open_stores: weakref.WeakSet[Handle] = weakref.WeakSet()
 
 
 def _close_all() -> None:
-    for handle in list(open_stores):
-        if handle.pointer is not None and not handle.foreign:
+    left = [handle for handle in list(open_stores) if handle.pointer is not None and not handle.foreign]
+    for handle in left:
+        try:
             handle.close()
-            warnings.warn(f"unclosed {handle.what} of sarsen", ResourceWarning, stacklevel=1)
+        except Exception:  # it has nobody to go to, and the others are to be closed, too
+            sys.excepthook(*sys.exc_info())
+    if left:
+        warnings.warn(f"{len(left)} stores of sarsen were not closed", ResourceWarning, stacklevel=1)
 
 
 atexit.register(_close_all)

@@ -6,6 +6,7 @@ import ctypes
 import struct
 from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, ValuesView
 from ctypes import byref, c_char, c_size_t, c_uint32, c_void_p, string_at
+from threading import get_ident
 from typing import Any, Iterable, Iterator, List, Optional, Tuple, TypeVar, Union, overload
 
 from . import _library
@@ -136,7 +137,7 @@ class KeyValueReader(Mapping[bytes, bytes]):
 
     def _find(self, key: BytesLike) -> Optional[bytes]:
         """The value of a key, copied. Written out, since this is what programs do most."""
-        if key.__class__ is not bytes:
+        if type(key) is not bytes:
             key = bytes_in(key, "a key")
         if self._snapshot is not None:
             with self._snapshot as at:
@@ -145,7 +146,7 @@ class KeyValueReader(Mapping[bytes, bytes]):
 
     def _find_at(self, snapshot: Optional[int], key: bytes) -> Optional[bytes]:
         store = self._store
-        store.calls.append(None)
+        store.calls.append(get_ident())
         try:
             pointer = store.pointer
             if pointer is None:
@@ -375,12 +376,12 @@ class KeyValue(KeyValueReader, MutableMapping[bytes, bytes]):
     __slots__ = ()
 
     def __setitem__(self, key: BytesLike, value: BytesLike) -> None:
-        if key.__class__ is not bytes:
+        if type(key) is not bytes:
             key = bytes_in(key, "a key")
-        if value.__class__ is not bytes:
+        if type(value) is not bytes:
             value = bytes_in(value, "a value")
         store = self._store
-        store.calls.append(None)
+        store.calls.append(get_ident())
         try:
             pointer = store.pointer
             if pointer is None:

@@ -7,14 +7,15 @@ commit ends a slice at once.
 from __future__ import annotations
 
 import asyncio
+import collections
 from ctypes import byref, c_void_p, sizeof
-from typing import AsyncIterator, Iterator, List, NamedTuple, Optional, Tuple
+from typing import AsyncIterator, Deque, Iterator, List, NamedTuple, Optional, Tuple
 
 from . import _library
 from ._errors import NOT_FOUND, OK, TIMEOUT, Error, NotFound, failure
 from ._handle import Closing, Handle
 from ._library import library
-from ._values import Block, CommandKind, block_out, copy, microseconds, tags_out, u64
+from ._values import MOST_U64, Block, CommandKind, block_out, copy, microseconds, tags_out, u64
 
 SLICE_US = 50_000
 MOST_COMMANDS = 256
@@ -47,7 +48,7 @@ class Command(NamedTuple):
 class LogReader(Closing):
     """A place in the log. As an iterable it ends where the log does by then; follow() goes on."""
 
-    __slots__ = ("_closed", "_error", "_handle", "_raw", "_tags")
+    __slots__ = ("_closed", "_error", "_handle", "_raw", "_ready", "_tags")
 
     def __init__(self, pointer: int) -> None:
         self._handle = Handle(pointer, library.sarsen_log_reader_free, "log reader")
@@ -55,6 +56,8 @@ class LogReader(Closing):
         self._raw = _library.Command()
         self._tags = c_void_p()
         self._error: Optional[Error] = None
+        # Commands that were read and not yet given out: a loop that is left early loses none.
+        self._ready: Deque[Command] = collections.deque()
 
     def _pull(self, pointer: int, timeout_us: int) -> Optional[Command]:
         """The next command; None if none came in time."""
@@ -80,72 +83,81 @@ class LogReader(Closing):
             raise NotFound("the log was released past this reader: start again from a snapshot")
         raise failure(status, error.value)
 
-    def _slice(self, timeout_us: int) -> List[Command]:
-        """Commands that are there, after waiting so long for the first of them."""
-        commands: List[Command] = []
-        if self._closed:
-            return commands
+    def _fill(self, timeout_us: int) -> bool:
+        """Whether there are commands that were read and not yet given out, after waiting so long for the first."""
+        if self._ready or self._closed:
+            return bool(self._ready)
         with self._handle.turn():
-            if self._closed:
-                return commands
+            if self._ready or self._closed:
+                return bool(self._ready)
             kept, self._error = self._error, None
             if kept is not None:
                 raise kept
             size = 0
             with self._handle as pointer:
-                while len(commands) < MOST_COMMANDS and size < MOST_BYTES:
+                while len(self._ready) < MOST_COMMANDS and size < MOST_BYTES:
                     try:
-                        command = self._pull(pointer, 0 if commands else timeout_us)
+                        command = self._pull(pointer, 0 if self._ready else timeout_us)
                     except Error as error:
-                        if not commands:
+                        if not self._ready:
                             raise
                         self._error = error  # it comes behind what is in front of it
                         break
                     if command is None:
                         break
-                    commands.append(command)
+                    self._ready.append(command)
                     size += len(command.key) + len(command.value)
-        return commands
+        return bool(self._ready)
+
+    def _wait(self, timeout_us: int) -> bool:
+        """The same, in slices."""
+        while True:
+            wait = min(timeout_us, SLICE_US)
+            if self._fill(wait):
+                return True
+            timeout_us -= wait
+            if timeout_us <= 0 or self._closed:
+                return False
+
+    def _given(self) -> Iterator[Command]:
+        while True:
+            try:
+                command = self._ready.popleft()
+            except IndexError:
+                return
+            yield command
 
     def read(self, timeout: Optional[float] = 0) -> List[Command]:
         """The commands that come next; waits up to `timeout` seconds (None: for ever) for the first of them.
 
         [] if none came, or once the reader was closed. NotFound: the log was released past this reader.
         """
-        left = microseconds(timeout, "timeout")
-        while True:
-            wait = min(left, SLICE_US)
-            commands = self._slice(wait)
-            left -= wait
-            if commands or left <= 0 or self._closed:
-                return commands
+        self._wait(microseconds(timeout, "timeout"))
+        return list(self._given())
 
     def __iter__(self) -> Iterator[Command]:
-        while True:
-            commands = self.read()
-            if not commands:
-                return
-            yield from commands
+        while self._wait(0):
+            yield from self._given()
 
     def follow(self) -> Iterator[Command]:
         """Every command as it comes, until the reader is closed."""
-        while True:
-            commands = self.read(None)
-            if not commands:
-                return
-            yield from commands
+        while not self._closed:
+            self._wait(MOST_U64)
+            yield from self._given()
 
     async def follow_async(self) -> AsyncIterator[Command]:
         """The same for asyncio; a thread of the loop's executor waits, for a slice at a time."""
         loop = asyncio.get_running_loop()
         while not self._closed:
-            commands = self._slice(0) or await loop.run_in_executor(None, self._slice, SLICE_US)
-            for command in commands:
+            if not self._fill(0):
+                await loop.run_in_executor(None, self._fill, SLICE_US)
+            for command in self._given():
                 yield command
 
     def close(self) -> None:
         """A wait under way ends, and answers []."""
         self._closed = True
+        self._ready.clear()
         self._handle.close()
 
     def __enter__(self) -> LogReader:

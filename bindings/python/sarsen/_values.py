@@ -9,7 +9,7 @@ import os
 import struct
 from ctypes import string_at
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
+from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
 
 from . import _library
 from ._errors import OK, InvalidArgument, TooLarge, failure
@@ -101,27 +101,29 @@ class Options:
         options: Optional[int] = library.sarsen_options_new()
         if options is None:
             raise MemoryError
-        settings: List[Tuple[Any, Any]] = [
-            (library.sarsen_options_set_create, bool(self.create)),
-            (library.sarsen_options_set_read_only, bool(self.read_only)),
-            (library.sarsen_options_set_durability, u32(self.survive, "survive")),
-            (library.sarsen_options_set_background, bool(self.background)),
-            (library.sarsen_options_set_salvage, bool(self.salvage)),
-            (library.sarsen_options_set_check, u32(self.check, "check")),
-            (library.sarsen_options_set_log_write, u32(self.log_write, "log_write")),
-            (library.sarsen_options_set_chunk_bytes, self.chunk_bytes),
-            (library.sarsen_options_set_memory_bytes, self.memory_bytes),
-            (library.sarsen_options_set_log_retention_bytes, self.log_retention_bytes),
-            (library.sarsen_options_set_mapped_bytes, self.mapped_bytes),
-        ]
         try:
-            for setter, value in settings:
+            for name, setter in (
+                ("create", library.sarsen_options_set_create),
+                ("read_only", library.sarsen_options_set_read_only),
+                ("survive", library.sarsen_options_set_durability),
+                ("chunk_bytes", library.sarsen_options_set_chunk_bytes),
+                ("memory_bytes", library.sarsen_options_set_memory_bytes),
+                ("log_retention_bytes", library.sarsen_options_set_log_retention_bytes),
+                ("background", library.sarsen_options_set_background),
+                ("salvage", library.sarsen_options_set_salvage),
+                ("check", library.sarsen_options_set_check),
+                ("log_write", library.sarsen_options_set_log_write),
+                ("mapped_bytes", library.sarsen_options_set_mapped_bytes),
+            ):
+                value = getattr(self, name)
                 if value is None:
                     continue
-                status = setter(options, value if isinstance(value, bool) else u64(value, "an option"))
+                if not isinstance(value, bool):
+                    value = (u32 if name in ("survive", "check", "log_write") else u64)(value, name)
+                status = setter(options, value)
                 if status != OK:
                     error = failure(status)
-                    error.args = (f"{setter.__name__[len('sarsen_options_set_') :]} can't be {value}",)
+                    error.args = (f"{name} can't be {value}",)
                     raise error
         except BaseException:
             library.sarsen_options_free(options)
@@ -215,7 +217,7 @@ def block_out(raw: _library.Block) -> Optional[Block]:
 
 
 def bytes_in(value: BytesLike, what: str) -> bytes:
-    if value.__class__ is bytes:
+    if type(value) is bytes:
         return value
     try:
         return bytes(memoryview(value))

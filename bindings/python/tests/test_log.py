@@ -54,6 +54,46 @@ def test_a_reader_goes_on_where_it_was_told_to(store: sarsen.Store) -> None:
     assert reader.read() == []
 
 
+def test_a_loop_that_is_left_early_loses_nothing(store: sarsen.Store) -> None:
+    for number in range(10):
+        store.kv[b"%d" % number] = b"x"
+    reader = store.log.read()
+    assert next(iter(reader)).key == b"0"
+    for command in reader.follow():
+        if command.key == b"3":
+            break
+
+    async def one() -> bytes:
+        async for command in reader.follow_async():
+            return command.key
+        return b""
+
+    assert asyncio.run(one()) == b"4"
+    assert [command.key for command in reader.read()] == [b"5", b"6", b"7", b"8", b"9"]
+    assert reader.read() == []
+
+
+def test_a_task_that_is_cancelled_while_it_waits_loses_nothing(store: sarsen.Store) -> None:
+    store.kv[b"0"] = b"x"
+    reader = store.log.read(2)
+
+    async def follow() -> None:
+        async for command in reader.follow_async():
+            raise AssertionError(command)
+
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(follow())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        store.kv[b"1"] = b"x"
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert [command.key for command in reader.read(timeout=60)] == [b"1"]
+
+
 def test_large_values_come_whole(store: sarsen.Store) -> None:
     values = [bytes([number]) * 400_000 for number in range(5)]
     for value in values:

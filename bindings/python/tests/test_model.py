@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import tempfile
 from typing import Any, Dict, List, Set, Tuple
 
@@ -83,7 +84,14 @@ class Model:
             )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+# SARSEN_MODEL_EXAMPLES asks for more of them.
+@settings(
+    max_examples=int(os.environ.get("SARSEN_MODEL_EXAMPLES", "25")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    database=None,
+    print_blob=True,
+)
 @given(st.lists(STEPS, max_size=12))
 def test_a_store_does_what_dicts_and_lists_do(steps: List[Any]) -> None:
     options = Options(survive=Survive.PROCESS, memory_bytes=1 << 18, chunk_bytes=1 << 16)

@@ -93,6 +93,43 @@ def test_closing_waits_for_calls_under_way_and_refuses_later_ones(tmp_path: Path
         assert store.closed
 
 
+SIGNALLED = """
+import os, signal, sys, sarsen
+store = sarsen.open(sys.argv[1], survive=sarsen.Survive.PROCESS)
+def stop(*_):
+    store.close()
+    sys.exit(7)
+signal.signal(signal.SIGTERM, stop)
+print("ready", flush=True)
+number = 0
+while True:
+    store.kv[b"%d" % number] = bytes(100)
+    assert store.kv[b"%d" % number] == bytes(100)
+    number += 1
+"""
+
+
+def test_a_signal_handler_may_close_the_store_in_the_middle_of_a_call(tmp_path: Path) -> None:
+    for turn in range(5):
+        with run_python(SIGNALLED, tmp_path / f"{turn}", cwd=tmp_path) as process:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+            process.send_signal(signal.SIGTERM)
+        assert process.returncode == 7
+        with sarsen.open(tmp_path / f"{turn}") as store:
+            assert store.recovery.verdict is Verdict.CLEAN
+
+
+def test_a_close_inside_of_a_call_of_the_same_thread_happens_when_that_ends(store: sarsen.Store) -> None:
+    handle = store._handle
+    with handle as pointer:
+        store.close()
+        assert store.closed and handle._deferred == pointer
+        with pytest.raises(sarsen.Closed):
+            store.last_seq
+    assert handle._deferred is None and handle.calls == []
+    store.close()
+
+
 def test_a_forked_child_is_told_so_and_may_close(store: sarsen.Store) -> None:
     store.kv[b"a"] = b"1"
     snapshot, cursor, reader, batch = (

@@ -77,7 +77,7 @@ def test_options_reach_the_library_and_wrong_ones_are_told(tmp_path: Path) -> No
     for wrong, said in (
         (sarsen.Options(chunk_bytes=1), "chunk_bytes can't be 1"),
         (sarsen.Options(memory_bytes=1), "memory_bytes can't be 1"),
-        (sarsen.Options(survive=9), "durability can't be 9"),  # type: ignore[arg-type]
+        (sarsen.Options(survive=9), "survive can't be 9"),  # type: ignore[arg-type]
         (sarsen.Options(check=9), "check can't be 9"),  # type: ignore[arg-type]
         (sarsen.Options(log_write=9), "log_write can't be 9"),  # type: ignore[arg-type]
         (sarsen.Options(memory_bytes=-1), "from 0 to"),
