@@ -98,9 +98,10 @@ class Handle:
         """Ends a call. One that ends later than `closing` was set is waited for."""
         self.calls.remove(get_ident())
         if self.closing:
-            self._left()
+            self.left()
 
-    def _left(self) -> None:
+    def left(self) -> None:
+        """A call ended while somebody closes."""
         with self._changed:
             self._changed.notify_all()
             if self._deferred is None or self.calls:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import struct
 from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, ValuesView
 from ctypes import byref, c_char, c_size_t, c_uint32, c_void_p, string_at
@@ -25,9 +26,16 @@ KEYS_A_COMMIT = 10_000
 _LENGTHS = struct.Struct("<II").unpack_from
 _read = library.sarsen_kv_read
 _set = library.sarsen_kv_set
+_release = library.sarsen_view_release
+_VIEW_BYTES = ctypes.sizeof(_library.View)
 
 
 def _pairs(data: bytes, count: int) -> List[Pair]:
+    key_length, value_length = _LENGTHS(data)
+    stride = 8 + key_length + value_length
+    if len(data) == stride * count and all(data[at::stride] == data[at : at + 1] * count for at in range(8)):
+        # All lengths are those of the first pair: struct takes the page apart at once.
+        return list(struct.iter_unpack(f"8x{key_length}s{value_length}s", data))
     items = []
     at = 0
     for _ in range(count):
@@ -57,14 +65,7 @@ def _values(data: bytes, count: int) -> List[bytes]:
 
 
 def _keys(data: bytes, count: int) -> List[bytes]:
-    items = []
-    at = 0
-    for _ in range(count):
-        key_length, value_length = _LENGTHS(data, at)
-        value_at = at + 8 + key_length
-        items.append(data[at + 8 : value_at])
-        at = value_at + value_length
-    return items
+    return [key for key, _ in _pairs(data, count)]
 
 
 class _Keys(Filled[bytes]):
@@ -140,22 +141,18 @@ class KeyValueReader(Mapping[bytes, bytes]):
         if type(key) is not bytes:
             key = bytes_in(key, "a key")
         if self._snapshot is not None:
-            with self._snapshot as at:
-                return self._find_at(at, key)
-        return self._find_at(None, key)
-
-    def _find_at(self, snapshot: Optional[int], key: bytes) -> Optional[bytes]:
+            return self._find_large(key)
         store = self._store
-        store.calls.append(get_ident())
+        calls = store.calls
+        thread = get_ident()
+        calls.append(thread)
         try:
             pointer = store.pointer
             if pointer is None:
                 raise store.closed()
             space = scratch()
             try:
-                status = _read(
-                    pointer, snapshot, key, len(key), space.address, MOST_BYTES, space.length_at, space.error_at
-                )
+                status = _read(pointer, None, key, len(key), space.address, MOST_BYTES, space.length_at, space.error_at)
                 if status == OK:
                     length = space.length.value
                     if length <= MOST_BYTES:
@@ -167,12 +164,14 @@ class KeyValueReader(Mapping[bytes, bytes]):
             finally:
                 scratches.append(space)
         finally:
-            store.leave()
-        return self._find_large(snapshot, key)
+            calls.remove(thread)
+            if store.closing:
+                store.left()
+        return self._find_large(key)
 
-    def _find_large(self, snapshot: Optional[int], key: bytes) -> Optional[bytes]:
+    def _find_large(self, key: bytes) -> Optional[bytes]:
         pin = Pin()
-        if self._store.call(library.sarsen_kv_get, snapshot, key, len(key), byref(pin)) == NOT_FOUND:
+        if self._place.call(library.sarsen_kv_get, key, len(key), byref(pin)) == NOT_FOUND:
             return None
         return string_at(pin.data, pin.len)
 
@@ -224,21 +223,22 @@ class KeyValueReader(Mapping[bytes, bytes]):
         count = len(wanted)
         if count == 0:
             return []
-        texts = (ctypes.c_char_p * count)(*wanted)
-        addresses = (c_void_p * count).from_buffer(texts)
-        named = (_library.Bytes * count)(*map(_library.Bytes, addresses, map(len, wanted)))
+        lengths = [len(key) for key in wanted]
+        joined = ctypes.c_char_p(b"".join(wanted))
+        begin = ctypes.cast(joined, c_void_p).value or 0
+        places = itertools.accumulate(lengths, initial=begin)
+        named = struct.pack(f"{2 * count}N", *itertools.chain.from_iterable(zip(places, lengths)))
         found = (_library.View * count)()
         statuses = (c_uint32 * count)()
         self._place.call(library.sarsen_kv_get_many, named, count, found, statuses)
-        release = library.sarsen_view_release
+        view_at = ctypes.addressof(found)
         values: List[Optional[bytes]] = []
         try:
-            for status, view in zip(statuses, found):
-                values.append(string_at(view.data, view.len) if status == OK else None)
+            for status, (data, length, _) in zip(statuses, struct.iter_unpack("3N", found)):
+                values.append(string_at(data, length) if status == OK else None)
         finally:
-            for view in found:
-                if view.pin:
-                    release(byref(view))
+            for at in range(view_at, view_at + ctypes.sizeof(found), _VIEW_BYTES):
+                _release(at)
         return values
 
     # ---- many keys
@@ -381,7 +381,9 @@ class KeyValue(KeyValueReader, MutableMapping[bytes, bytes]):
         if type(value) is not bytes:
             value = bytes_in(value, "a value")
         store = self._store
-        store.calls.append(get_ident())
+        calls = store.calls
+        thread = get_ident()
+        calls.append(thread)
         try:
             pointer = store.pointer
             if pointer is None:
@@ -394,7 +396,9 @@ class KeyValue(KeyValueReader, MutableMapping[bytes, bytes]):
             finally:
                 scratches.append(space)
         finally:
-            store.leave()
+            calls.remove(thread)
+            if store.closing:
+                store.left()
 
     def delete(self, key: BytesLike) -> None:
         """Deletes a key, whether it is there or not."""

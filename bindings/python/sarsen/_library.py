@@ -188,7 +188,7 @@ FUNCTIONS: Dict[str, Tuple[Any, List[Any]]] = {
     "sarsen_kv_delete": (_STATUS, [_AT, *_PAIR, _AT]),
     "sarsen_kv_get": (_STATUS, [_AT, _AT, *_PAIR, _AT, _AT]),
     "sarsen_kv_read": (_STATUS, [_AT, _AT, *_PAIR, _AT, c_size_t, _AT, _AT]),
-    "sarsen_kv_get_many": (_STATUS, [_AT, _AT, _AT, c_size_t, _AT, _AT, _AT]),
+    "sarsen_kv_get_many": (_STATUS, [_AT, _AT, _IN, c_size_t, _AT, _AT, _AT]),
     "sarsen_kv_scan": (_STATUS, [_AT, _AT, *_PAIR, *_PAIR, c_bool, _AT, _AT]),
     "sarsen_kv_prefix": (_STATUS, [_AT, _AT, *_PAIR, c_bool, _AT, _AT]),
     "sarsen_kv_iter_next": (_STATUS, [_AT, _AT, _AT, _AT]),

@@ -191,7 +191,7 @@ def differences(header: str) -> List[str]:
             wrong.append(f"{name} has {len(kinds)} parameters")
             continue
         for kind, ours in zip(kinds, our_kinds):
-            if kind in ("const void *", "const char *"):
+            if kind in ("const void *", "const char *", "const sarsen_bytes *"):
                 fits = ours is ctypes.c_char_p
             elif "*" in kind:
                 fits = ours is ctypes.c_void_p

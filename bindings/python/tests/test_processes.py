@@ -110,7 +110,7 @@ while True:
 
 
 def test_a_signal_handler_may_close_the_store_in_the_middle_of_a_call(tmp_path: Path) -> None:
-    for turn in range(5):
+    for turn in range(3):
         with run_python(SIGNALLED, tmp_path / f"{turn}", cwd=tmp_path) as process:
             assert process.stdout is not None and process.stdout.readline() == "ready\n"
             process.send_signal(signal.SIGTERM)
@@ -235,7 +235,7 @@ def lost_commits(path: Path, said: str) -> int:
 def test_what_was_acknowledged_outlives_kill_9(tmp_path: Path, survive: Survive) -> None:
     chance = random.Random(int(survive))
     said = ""
-    for _ in range(8):
+    for _ in range(6):
         with run_python(WRITER, tmp_path / "store", survive.name, cwd=tmp_path) as writer:
             assert writer.stdout is not None
             said += "".join(writer.stdout.readline() for _ in range(chance.randrange(1, 60)))
