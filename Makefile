@@ -25,7 +25,7 @@
 #   make install-cli  installs it with man pages and completions into PREFIX; make uninstall-cli takes it away again
 #   make game-test  the game of examples/game, headless: killed 50 times, a screenshot; skipped without love and xvfb
 #   make game-bench the store's share of 100,000 frames of it; fails where p99.9 is above 1 ms
-#   make python-test the Python binding; skipped without python3 and its venv
+#   make python-test the Python binding; skipped without python3 and its venv; in make test
 #   make python-wheel a wheel that carries the library, in build/python/wheels
 #   make python-bench what a crossing from Python to C costs, and sarsen beside sqlite3 and lmdb
 #   make header     writes include/sarsen.h anew from src/ffi
@@ -95,7 +95,7 @@ steps:
 	@mkdir -p $(BUILD)
 	@: >$(STEPS)
 
-checks: all format lint rust-tests c-tests check-install run-examples readme demo go-test node-test cli-test
+checks: all format lint rust-tests c-tests check-install run-examples readme demo go-test node-test cli-test python-test
 
 require:
 	@scripts/require.sh

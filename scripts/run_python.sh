@@ -20,9 +20,10 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))'; then
     echo "skipped: the Python binding, since it needs Python 3.9 or newer, and this is $("$python" -V)"
     exit 0
 fi
-export SARSEN_LIBRARY="$folder/libsarsen.so" PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+export SARSEN_LIBRARY="$folder/libsarsen.so" PIP_DISABLE_PIP_VERSION_CHECK=1
 binding="$PWD/bindings/python"
 home="$PWD/build/python/$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
+export PYTHONPYCACHEPREFIX="$home/cache"
 
 # environment NAME REQUIREMENTS: a virtual environment with exactly that, made anew only when that changes.
 environment() {
