@@ -14,11 +14,11 @@ folder=$(cd "$2" && pwd)
 python=${PYTHON:-python3}
 if ! command -v "$python" >/dev/null 2>&1 || ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     echo "skipped: the Python binding, since $python or its venv is missing. To install: apt-get install python3 python3-venv"
-    exit 0
+    exit 77
 fi
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))'; then
     echo "skipped: the Python binding, since it needs Python 3.9 or newer, and this is $("$python" -V)"
-    exit 0
+    exit 77
 fi
 export SARSEN_LIBRARY="$folder/libsarsen.so" PIP_DISABLE_PIP_VERSION_CHECK=1
 binding="$PWD/bindings/python"
@@ -31,7 +31,8 @@ environment() {
     if ! cmp -s "$2" "$environment/requirements.txt"; then
         rm -rf "$environment"
         "$python" -m venv "$environment"
-        "$environment/bin/pip" install --quiet --require-hashes --only-binary :all: -r "$2"
+        scripts/fetch.sh "the Python binding" \
+            "$environment/bin/pip" install --quiet --require-hashes --only-binary :all: -r "$2" || exit
         cp "$2" "$environment/requirements.txt"
     fi
 }

@@ -7,7 +7,6 @@ closing the store included.
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import itertools
 import os
@@ -101,4 +100,6 @@ class Ticket(concurrent.futures.Future[int]):
             self.set_exception(error)
 
     def __await__(self) -> Generator[Any, None, int]:
+        import asyncio  # programs without it need not wait for it
+
         return asyncio.wrap_future(self).__await__()

@@ -6,7 +6,6 @@ commit ends a slice at once.
 
 from __future__ import annotations
 
-import asyncio
 import collections
 from ctypes import byref, c_void_p, sizeof
 from typing import AsyncIterator, Deque, Iterator, List, NamedTuple, Optional, Tuple
@@ -147,6 +146,8 @@ class LogReader(Closing):
 
     async def follow_async(self) -> AsyncIterator[Command]:
         """The same for asyncio; a thread of the loop's executor waits, for a slice at a time."""
+        import asyncio  # programs without it need not wait for it
+
         loop = asyncio.get_running_loop()
         while not self._closed:
             if not self._fill(0):
