@@ -23,6 +23,9 @@ from typing import Any, Callable, ContextManager, List, Optional, Type
 
 from ._errors import MOST_EXPECTED, Closed, failure
 
+# A signal that comes just before a wait doesn't end it: whoever waits looks up now and then, and Ctrl-C gets through.
+LOOK_UP_S = 0.1
+
 _process = os.getpid()
 
 
@@ -134,19 +137,26 @@ class Handle:
         """Refuses further calls, waits for those under way, frees. Closing twice is fine.
 
         A signal handler that closes may have interrupted a call of its own thread: then the end of that call frees.
+        Where waiting is interrupted, the object stays open.
         """
+        pointer = None
         if self.foreign:
             pointer, self.pointer = self.pointer, None
         else:
             self.closing = True
-            with self._changed:
-                pointer, self.pointer = self.pointer, None
-                if pointer is not None and get_ident() in self.calls:
-                    self._finalizer.detach()
-                    self._deferred = pointer
-                    return
-                while self.calls and pointer is not None:
-                    self._changed.wait()
+            try:
+                with self._changed:
+                    pointer, self.pointer = self.pointer, None
+                    if pointer is not None and get_ident() in self.calls:
+                        self._finalizer.detach()
+                        self._deferred = pointer
+                        return
+                    while self.calls and pointer is not None:
+                        self._changed.wait(LOOK_UP_S)
+            except BaseException:
+                if pointer is not None:
+                    self.pointer = pointer
+                raise
         if pointer is not None:
             self._finalizer.detach()
             self._free(pointer)

@@ -130,6 +130,31 @@ def test_a_close_inside_of_a_call_of_the_same_thread_happens_when_that_ends(stor
     store.close()
 
 
+def test_a_close_that_is_interrupted_while_it_waits_can_be_repeated(store: sarsen.Store) -> None:
+    handle = store._handle
+    entered, interrupted = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with handle:
+            entered.set()
+            while handle.pointer is not None:
+                pass
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            assert interrupted.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert entered.wait(60)
+    with pytest.raises(KeyboardInterrupt):
+        store.close()
+    assert not store.closed
+    store.kv[b"a"] = b"1"
+    interrupted.set()
+    store.close()
+    thread.join()
+    assert store.closed
+
+
 def test_a_forked_child_is_told_so_and_may_close(store: sarsen.Store) -> None:
     store.kv[b"a"] = b"1"
     snapshot, cursor, reader, batch = (
