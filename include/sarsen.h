@@ -458,7 +458,8 @@ sarsen_status sarsen_store_compact(const sarsen_store *store,
                                    sarsen_error **error);
 
 // Upkeep by the host, for stores opened with background = false: works for about `budget_us` microseconds in steps
-// of some 256 KiB, at least one. *out_more (may be NULL) says whether work is left.
+// of some 256 KiB, at least one. A step may sync a file; the first call of an opening also makes the opening itself
+// durable, unless a commit has. *out_more (may be NULL) says whether work is left.
 sarsen_status sarsen_store_maintain(const sarsen_store *store,
                                     uint64_t budget_us,
                                     bool *out_more,

@@ -197,7 +197,7 @@ impl Engine {
     fn fill_reserve(&self, log_bytes: u64) -> Result<()> {
         let mut slot = lock(&self.reserve.file);
         let full = |os_code| Error::NoSpace {
-            what: "the disk is full; delete something, or free space elsewhere".into(),
+            what: "the reserve for deletions is used up".into(),
             file: None,
             os_code,
         };

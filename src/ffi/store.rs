@@ -212,7 +212,8 @@ pub unsafe extern "C" fn sarsen_store_compact(
 }
 
 /// Upkeep by the host, for stores opened with background = false: works for about `budget_us` microseconds in steps
-/// of some 256 KiB, at least one. *out_more (may be NULL) says whether work is left.
+/// of some 256 KiB, at least one. A step may sync a file; the first call of an opening also makes the opening itself
+/// durable, unless a commit has. *out_more (may be NULL) says whether work is left.
 #[no_mangle]
 pub unsafe extern "C" fn sarsen_store_maintain(
     store: *const sarsen_store,
