@@ -282,7 +282,8 @@ cli:
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 cargo build --release $(CLI_CARGO)
 
 cli-test:
-	@$(STEP) cli-test sh -c 'cargo fmt -p sarsen-cli --check && \
+	@$(STEP) cli-test sh -c 'scripts/fetch.sh "the command line" cargo fetch --locked || exit; \
+		cargo fmt -p sarsen-cli --check && \
 		cargo clippy $(CLI_CARGO) --all-targets -- -D warnings && cargo test $(CLI_CARGO)'
 
 # Builds nothing where the program is there, so that it can be run as root after `make cli`.
