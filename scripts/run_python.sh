@@ -67,7 +67,7 @@ test)
     "$environment/bin/ruff" format --no-cache --check .
     "$environment/bin/ruff" check --no-cache --quiet .
     "$environment/bin/mypy" --cache-dir "$home/mypy" sarsen tests
-    exec "$environment/bin/python" -m pytest -q
+    exec timeout 600 "$environment/bin/python" -m pytest -q # some seconds, if nothing hangs
     ;;
 wheel)
     environment test "$binding/requirements.txt"

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     import::remove_tree,
-    manifest_file::ManifestFile,
+    manifest_file::{ManifestFile, MANIFEST_NAME},
     observer::Observer,
     open::{empty_manifest, new_uuid, parent_of},
     readers::Readers,
@@ -29,7 +29,7 @@ use crate::{
         record::{kind, RecordKey},
     },
     index::{BuildObserver, BuildRules, BuildStep, Builder, Entry},
-    vfs::{is_made, Defect, OpenMode},
+    vfs::{is_made, Defect, OpenMode, Vfs},
 };
 
 const COPY_BYTES: usize = 1 << 20;
@@ -67,6 +67,16 @@ impl BuildObserver for SnapshotOnly {
     fn dropped(&mut self, _entry: &Entry<'_>) {}
 }
 
+/// Removes a backup that failed, its manifest first: a crash in between leaves no store, or a whole one.
+fn take_back(vfs: &Arc<dyn Vfs>, path: &Path) -> Result<()> {
+    let manifest = path.join(MANIFEST_NAME);
+    if vfs.entry_kind(&manifest)?.is_some() {
+        vfs.unlink(&manifest)?;
+        vfs.sync_directory(path)?;
+    }
+    remove_tree(vfs, path)
+}
+
 impl Engine {
     /// Writes the backup to `path`, where nothing may be yet. `snapshot` is a seq that the caller holds; without one,
     /// the newest commit is taken. `pinned` is what a snapshot of a read-only store looks at, whatever was refreshed
@@ -88,8 +98,8 @@ impl Engine {
             outcome
         };
         if outcome.is_err() {
-            // The first error is what counts; without a manifest the rest is no store.
-            let _ = remove_tree(&self.vfs, path);
+            // The first error is what counts.
+            let _ = take_back(&self.vfs, path);
         }
         outcome
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,10 @@ import sarsen
 
 BINDING = Path(__file__).resolve().parent.parent
 TREE = BINDING.parent.parent
+
+
+# A shell that starts this in the background lets it ignore Ctrl-C, and so would every process started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
