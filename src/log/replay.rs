@@ -121,7 +121,7 @@ pub(crate) fn replay(
     };
     let mut claimed_seq = start.durable_seq.max(start.checkpoint_seq);
     let mut replayed_bytes: u64 = 0;
-    // The seq at which the bytes behind the stop were already looked at.
+    // The seq at which the files were looked at again, it being claimed as durable before that.
     let mut looked_at = 0;
     let evidence = loop {
         if chain.expected > start.limit {
@@ -157,13 +157,16 @@ pub(crate) fn replay(
             break evidence;
         }
         // A writer that lives beside us may have gone on since. What it calls durable was whole before it said so, in
-        // files that were as long as they are to be: a second look at the stop finds it, unless it is damaged.
+        // files that were as long as they are to be: a look that comes after the claim finds it, unless it is damaged.
+        let is_claimed = evidence.durable_seq.max(claimed_seq) >= chain.expected;
         let went_on = start.beside_writer && look_again(vfs.as_ref(), directory, &mut segments, &position)?;
-        if !went_on && evidence.durable_seq.max(claimed_seq) < chain.expected {
+        if !went_on && !is_claimed {
             break evidence;
         }
         claimed_seq = claimed_seq.max(evidence.durable_seq);
-        looked_at = chain.expected;
+        if is_claimed {
+            looked_at = chain.expected;
+        }
     };
     claimed_seq = claimed_seq.max(evidence.durable_seq);
 
