@@ -23,7 +23,7 @@ game=$PWD/examples/game
 export LUA_PATH="$game/?.lua;$game/tests/?.lua"
 
 share_of_frames() {
-    love "$game" --bot 9 --seed 9 --library "$library" --save "$place/share" --frames "$1" --times "$place/times.txt"
+    love "$game" --bot 9 --seed 9 --libsarsen "$library" --save "$place/share" --frames "$1" --times "$place/times.txt"
     luajit "$game/tests/share.lua" "$place/times.txt" "$1" ${2:-}
 }
 
@@ -47,7 +47,7 @@ seed=${SARSEN_GAME_SEED:-$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}
 echo "SARSEN_GAME_SEED=$seed"
 xvfb-run -a luajit "$game/tests/kill.lua" "$game" "$library" "$place/kills" 50 "$seed" window
 echo "---- a screenshot"
-xvfb-run -a love "$game" --bot 9 --seed 9 --library "$library" --save "$place/shot" --frames 2000 \
+xvfb-run -a love "$game" --bot 9 --seed 9 --libsarsen "$library" --save "$place/shot" --frames 2000 \
     --screenshot "$place/shot.png"
 love "$game/tests/picture" "$place/shot.png" 960 540
 echo "---- the store's share of a frame"

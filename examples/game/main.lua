@@ -20,7 +20,7 @@ local menu, selected, current
 local goes_back, played = false, 0
 
 local function library_path()
-    if options.library then return options.library end
+    if options.libsarsen then return options.libsarsen end
     local built = love.filesystem.getSource() .. "/../../target/release/libsarsen.so"
     local file = io.open(built)
     if not file then return nil end

@@ -1,8 +1,8 @@
--- The command line: love examples/game [--name value ...]. For people --save, --library and --seed are of use; the rest
+-- The command line: love examples/game [--name value ...]. For people --save, --libsarsen and --seed are of use; the rest
 -- is for tests, which play without anybody at the keys.
 local known = {
     save = "string",      -- the store's directory; else in LÖVE's folder for saves
-    library = "string",   -- libsarsen.so; else that of the tree, else the system's
+    libsarsen = "string", -- libsarsen.so; else that of the tree, else the system's
     seed = "number",      -- of a new world
     keep = "number",      -- frames of history to keep for going back
     window = "flag",      -- with --bot: open a window and draw, too

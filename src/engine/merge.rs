@@ -2,7 +2,10 @@
 //! takes the keys it covers away from the inputs. A crash in between leaves a valid store, and the merge goes on
 //! from there.
 
-use std::sync::{atomic::Ordering, Arc};
+use std::{
+    path::Path,
+    sync::{atomic::Ordering, Arc},
+};
 
 use super::{
     checkpoint::PART_BYTES,
@@ -91,12 +94,7 @@ impl Merge {
             BuildStep::Part { meta, last_key } => {
                 let path = engine.part_path(meta.file);
                 self.publish(engine, Some(meta), Some(last_key))
-                    .inspect_err(|error| {
-                        // On a full disk no manifest names the part, and its space is what the next attempt needs.
-                        if matches!(error, Error::NoSpace { .. }) {
-                            let _ = engine.vfs.unlink(&path);
-                        }
-                    })?;
+                    .inspect_err(|error| engine.remove_unnamed(&path, error))?;
                 Ok(false)
             }
             BuildStep::Done => {
@@ -243,6 +241,14 @@ impl Engine {
             meta.clone(),
             check_every_read,
         )
+    }
+
+    /// A file that a manifest was to name goes if a full disk refused that manifest: its space is what the next attempt
+    /// needs. After any other error the manifest on disk may name it.
+    pub(super) fn remove_unnamed(&self, path: &Path, error: &Error) {
+        if matches!(error, Error::NoSpace { .. }) {
+            let _ = self.vfs.unlink(path);
+        }
     }
 
     /// Changes the manifest, durably. Facts that every manifest carries are filled in here. A failure other than a

@@ -18,7 +18,7 @@ use super::{
 use crate::vfs::sync::disordered;
 use crate::{
     blocks::{chunk_file_name, Chunk, RewriteStep, Rewriter},
-    error::{Error, Result},
+    error::Result,
     format::manifest::ChunkMeta,
     vfs::{is_made, lock_exclusively, Defect},
 };
@@ -130,12 +130,8 @@ impl Reclaim {
             RewriteStep::Working => Ok(ReclaimStep::Working),
             RewriteStep::Done { meta, chunk, .. } => {
                 let path = chunk.path().to_owned();
-                self.put_in_force(engine, meta, chunk).inspect_err(|error| {
-                    // On a full disk no manifest names the new file, and its space is what the next attempt needs.
-                    if matches!(error, Error::NoSpace { .. }) {
-                        let _ = engine.vfs.unlink(&path);
-                    }
-                })?;
+                self.put_in_force(engine, meta, chunk)
+                    .inspect_err(|error| engine.remove_unnamed(&path, error))?;
                 Ok(ReclaimStep::Done)
             }
             RewriteStep::Empty => {

@@ -33,7 +33,8 @@ import cffi
 import lmdb
 
 import sarsen
-from sarsen import Survive, _library
+from sarsen import Survive
+from sarsen._library import library as c_library
 
 COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
 BATCH = 1000
@@ -165,7 +166,7 @@ def package(place: Path, stack: ExitStack) -> List[Way]:
 
 def by_ctypes(path: Path) -> Way:
     """The calls that the package makes, without the package."""
-    library = _library.library
+    library = c_library
     options = library.sarsen_options_new()
     library.sarsen_options_set_durability(options, 1)
     out = ctypes.c_void_p()
@@ -360,7 +361,7 @@ def measure(place: Path, library: Path, stack: ExitStack) -> None:
 
 def main() -> None:
     place = Path(tempfile.mkdtemp(prefix="sarsen-crossing-", dir=os.environ.get("BENCH_DIR")))
-    library = Path(_library.library._name)
+    library = Path(c_library._name)
     try:
         with ExitStack() as stack:
             measure(place, library, stack)

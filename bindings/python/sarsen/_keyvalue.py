@@ -14,6 +14,7 @@ from . import _library
 from ._cursor import MOST_BYTES, Cursor, Filled, scratch, scratches
 from ._errors import MOST_EXPECTED, NOT_FOUND, OK, NotFound, failure
 from ._handle import Handle, Place
+from ._identity import ByIdentity
 from ._library import library
 from ._values import BytesLike, bytes_in, copy
 from ._view import Pin, View
@@ -124,7 +125,7 @@ class _AllKeys(KeysView[bytes]):
         return reversed(self._mapping)
 
 
-class KeyValueReader(Mapping[bytes, bytes]):
+class KeyValueReader(ByIdentity, Mapping[bytes, bytes]):
     """Pairs as a snapshot sees them. Iterating goes in byte order of the keys; len() walks over all of them."""
 
     __slots__ = ("_place", "_snapshot", "_store")
@@ -355,16 +356,6 @@ class KeyValueReader(Mapping[bytes, bytes]):
 
     def items(self) -> ItemsView[bytes, bytes]:
         return _Items(self)
-
-    def __repr__(self) -> str:
-        return f"<sarsen.{type(self).__name__}>"
-
-    # Equal only to itself: comparing all pairs would be a surprise.
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
 
 
 class KeyValue(KeyValueReader, MutableMapping[bytes, bytes]):

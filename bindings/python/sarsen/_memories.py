@@ -10,6 +10,7 @@ from . import _library
 from ._cursor import Cursor, Pulled
 from ._errors import NOT_FOUND, NotFound
 from ._handle import Handle, Place
+from ._identity import ByIdentity
 from ._library import library
 from ._values import Block, BytesLike, TagSet, block_out, bytes_in, copy, tags_out, u64
 from ._view import Pin, View
@@ -43,7 +44,7 @@ class _FoundIds(Pulled[int]):
         return status, None if status else number.value, 0
 
 
-class MemoriesReader(Mapping[int, bytes]):
+class MemoriesReader(ByIdentity, Mapping[int, bytes]):
     """The bytes of memories by their ids, as a snapshot sees them; len() walks over all ids."""
 
     __slots__ = ("_place",)
@@ -139,15 +140,6 @@ class MemoriesReader(Mapping[int, bytes]):
     def __bool__(self) -> bool:
         with self.find_ids(limit=1) as first:
             return bool(first.read())
-
-    def __repr__(self) -> str:
-        return f"<sarsen.{type(self).__name__}>"
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
 
 
 class Memories(MemoriesReader):

@@ -12,7 +12,7 @@ local BOT, REFERENCE_FRAMES = 9, 40000
 local draw = random.new(seed)
 
 local function start(save, ...)
-    local arguments = {"love", game, "--bot", tostring(BOT), "--library", library, "--save", place .. "/" .. save,
+    local arguments = {"love", game, "--bot", tostring(BOT), "--libsarsen", library, "--save", place .. "/" .. save,
                        "--report", tostring(posix.REPORT_DESCRIPTOR), "--frames", tostring(REFERENCE_FRAMES), ...}
     return posix.start(arguments)
 end
