@@ -16,12 +16,16 @@ use super::*;
 use crate::{
     error::{Error, Result},
     format::record,
-    vfs::{sim::SimVfs, DirectoryEntry, EntryKind, File, OpenMode, Region, Vfs, WriteMap},
+    vfs::{
+        sim::SimVfs, turn::turns::Turns, DirectoryEntry, EntryKind, File, OpenMode, Region, Vfs, WriteMap,
+    },
 };
 
 const STORE: &str = "/store";
 const KEYS: u64 = 7;
 const MEMORY_BYTES: u64 = 256 << 10;
+/// Of reader and writer at the same time.
+const SCHEDULES: u64 = 300;
 
 type Step = Box<dyn FnOnce() + Send>;
 
@@ -503,4 +507,55 @@ fn a_part_may_go_while_a_reader_opens_it() {
         assert!(at > 0 || left.is_none(), "nothing came in between");
         engine.close().unwrap();
     }
+}
+
+/// Reader and writer at the same time: who goes on is decided at each operation on the disk, and between a reader's
+/// looks at what it has mapped.
+fn beside_in_turns(seed: u64) -> u64 {
+    let disk = SimVfs::new(seed).with_reserve(4 << 20);
+    let writer = writer(&disk, 0, MEMORY_BYTES);
+    writer.commit(3);
+    let turns = Turns::new(2, seed, 1 + seed % 4);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let _entered = turns.enter(0);
+            for round in 0..8 {
+                // So many that the next segment is made, and taken into use, in between.
+                writer.commit_with(5 * (round % 4));
+                writer.engine().sync().unwrap();
+                while round % 2 == 0 && writer.engine().supply.prepare(0).unwrap() {}
+            }
+        });
+        scope.spawn(|| {
+            let _entered = turns.enter(1);
+            for _ in 0..4 {
+                let durable = writer.engine().durable_seq();
+                let reader = Engine::open(Arc::new(disk.clone()), Path::new(STORE), &options(true)).unwrap();
+                assert!(reader.last_seq() >= durable);
+                is_prefix(&reader, reader.last_seq());
+                let durable = writer.engine().durable_seq();
+                let seq = reader.refresh().unwrap();
+                assert!(seq >= durable);
+                is_prefix(&reader, seq);
+                reader.close().unwrap();
+            }
+        });
+    });
+    writer.close();
+    turns.history().0
+}
+
+/// Of these, some have a segment made, filled and synced by the writer while the reader looks for one and the same frame.
+#[test]
+fn a_commit_that_comes_between_two_looks_is_no_damage() {
+    let mut hand_overs = 0;
+    for seed in 0..SCHEDULES {
+        let outcome = std::panic::catch_unwind(|| beside_in_turns(seed));
+        assert!(outcome.is_ok(), "schedule {seed}");
+        hand_overs += outcome.unwrap_or_default();
+    }
+    assert!(
+        hand_overs > 100 * SCHEDULES,
+        "{hand_overs} hand-overs are too few"
+    );
 }

@@ -22,7 +22,7 @@ use crate::{
         frame::{Frame, FrameHeader, FrameSeed, HEADER_BYTES},
         manifest::LogPosition,
     },
-    vfs::{is_made, Defect, Region, Vfs},
+    vfs::{between_looks, is_made, Defect, Region, Vfs},
 };
 
 /// Longer than any frame can be, and any segment for it.
@@ -152,6 +152,7 @@ pub(crate) fn replay(
         if grown && look_again(vfs.as_ref(), directory, &mut segments, &position)? {
             continue;
         }
+        between_looks();
         let evidence = gather(&segments, uuid, &position, &mut scratch);
         if looked_at == chain.expected {
             break evidence;

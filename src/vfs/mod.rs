@@ -19,7 +19,7 @@ use std::{ffi::OsString, fmt::Debug, io, path::Path, sync::Arc};
 pub(crate) use defect::{is_made, Defect};
 pub(crate) use map::{ForkSentinel, Region};
 pub(crate) use os::OsVfs;
-pub(crate) use turn::{lock, lock_exclusively, lock_shared, wait};
+pub(crate) use turn::{between_looks, lock, lock_exclusively, lock_shared, wait};
 
 use crate::error::{Error, Result};
 

@@ -78,6 +78,13 @@ pub(crate) fn wait<'a, T>(
     }
 }
 
+/// Stands where something is read from a map a second time: another process may have written meanwhile.
+#[inline]
+pub(crate) fn between_looks() {
+    #[cfg(any(test, feature = "simulation"))]
+    turns::at_operation();
+}
+
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) mod turns {
     //! Whose turn it is.
