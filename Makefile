@@ -18,6 +18,7 @@
 #   make cargo-c    installs with cargo-c below build, and tries it
 #   make bench      sarsen beside its peers and the floor, hours of it; bench-quick: a minute, to see that all works
 #   make go-test    the Go binding and raftstore; needs go 1.25 and pkg-config, else says so and skips; in make test
+#   make cpp-bench  what a crossing from C++ to C costs
 #   make go-bench   the cost of a crossing, and raftstore beside raft-boltdb
 #   make node-test  the Node binding, built and tested; skipped without node and npm; in make test
 #   make node-bench what a crossing from Node to C costs
@@ -75,7 +76,7 @@ DEMO_HEADERS := examples/scratch.h $(sort $(wildcard examples/demo/*.h))
 neighbours: ROUNDS = 500
 .PHONY: all test checks steps require format lint rust-tests c-tests examples run-examples readme demo soak sim \
 	explore neighbours damage powercut full-disk valgrind asan fuzz fuzz-long bench bench-quick bench-build \
-	bench-draw header layout install uninstall package check-install cargo-c go-test go-bench \
+	bench-draw cpp-bench header layout install uninstall package check-install cargo-c go-test go-bench \
 	node-build node-test node-bench cli cli-test install-cli uninstall-cli game-test game-bench \
 	python-test python-wheel python-bench clean FORCE
 .DELETE_ON_ERROR:
@@ -250,6 +251,11 @@ package: all
 # Builds the library once more, cargo-c's way.
 cargo-c:
 	@scripts/check_cargo_c.sh $(BUILD)/cargo-c
+
+# ---- C++ --------------------------------------------------------------------------------------------------------
+
+cpp-bench: all
+	scripts/run_cpp.sh bench $(TARGET)/release $(BUILD)/cpp-bench
 
 # ---- Go ---------------------------------------------------------------------------------------------------------
 

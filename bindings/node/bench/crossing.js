@@ -70,7 +70,7 @@ async function puts (put) {
 function c () {
   const program = path.join(place, 'crossing')
   execFileSync(process.env.CC || 'gcc', ['-O2', '-std=c11', '-D_GNU_SOURCE', `-I${root}/include`,
-    path.join(__dirname, 'crossing.c'), path.join(target, 'libsarsen.a'), '-lpthread', '-ldl', '-lm', '-o', program])
+    path.join(root, 'bindings', 'crossing', 'crossing.c'), path.join(target, 'libsarsen.a'), '-lpthread', '-ldl', '-lm', '-o', program])
   return JSON.parse(execFileSync(program, [path.join(place, 'c'), COUNT, BATCH]))
 }
 

@@ -97,7 +97,7 @@ class Way:
 def c(place: Path, library: Path) -> Dict[str, float]:
     program = place / "crossing"
     static = library.with_name("libsarsen.a")
-    source = TREE / "bindings" / "node" / "bench" / "crossing.c"
+    source = TREE / "bindings" / "crossing" / "crossing.c"
     command = [os.environ.get("CC", "gcc"), "-O2", "-std=c11", "-D_GNU_SOURCE", f"-I{TREE}/include", str(source)]
     subprocess.run([*command, str(static), "-lpthread", "-ldl", "-lm", "-o", str(program)], check=True)
     ran = subprocess.run(

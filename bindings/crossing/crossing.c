@@ -1,4 +1,4 @@
-/* The same work in C: what Node's and Python's figures are divided by.
+/* The same work in C: what the figures of C++, Node and Python are divided by.
  *
  *   crossing DIRECTORY COUNT BATCH [cpu]
  *
