@@ -24,7 +24,7 @@
 #   make node-bench what a crossing from Node to C costs
 #   make cli        the command line, target/cli/release/sarsen; make cli-test tests it
 #   make install-cli  installs it with man pages and completions into PREFIX; make uninstall-cli takes it away again
-#   make game-test  the game of examples/game, headless: killed 50 times, a screenshot; skipped without love and xvfb
+#   make game-test  the game of examples/game, headless: killed 50 times; skipped without love and xvfb; in make test
 #   make game-bench the store's share of 100,000 frames of it; fails where p99.9 is above 1 ms
 #   make python-test the Python binding; skipped without python3 and its venv; in make test
 #   make python-wheel a wheel that carries the library, in build/python/wheels
@@ -96,7 +96,8 @@ steps:
 	@mkdir -p $(BUILD)
 	@: >$(STEPS)
 
-checks: all format lint rust-tests c-tests check-install run-examples readme demo go-test node-test cli-test python-test
+checks: all format lint rust-tests c-tests check-install run-examples readme demo go-test node-test cli-test python-test \
+	game-test
 
 require:
 	@scripts/require.sh
@@ -305,7 +306,7 @@ game-test: all
 	@$(STEP) game-test scripts/run_game.sh test $(TARGET)/release $(BUILD)/game
 
 game-bench: all
-	scripts/run_game.sh bench $(TARGET)/release $(BUILD)/game
+	@$(STEP) game-bench scripts/run_game.sh bench $(TARGET)/release $(BUILD)/game
 
 # ---- Python -----------------------------------------------------------------------------------------------------
 

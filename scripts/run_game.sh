@@ -13,7 +13,7 @@ library=$(cd "$2" && pwd)/libsarsen.so
 for tool in love luajit xvfb-run; do
     if ! command -v $tool >/dev/null 2>&1; then
         echo "skipped: the game, since $tool is missing. To install: apt-get install -y love luajit xvfb xauth"
-        exit 0
+        exit 77
     fi
 done
 rm -rf "$3"
