@@ -180,6 +180,7 @@ impl Engine {
             snapshots: vec![view.seq],
             bottom: true,
             part_bytes: super::checkpoint::PART_BYTES,
+            piece_bytes: crate::index::LARGE_PIECE_BYTES,
         };
         let mut builder = Builder::new(
             Arc::clone(&self.vfs),

@@ -28,13 +28,15 @@ use crate::{
         frame::{Assigned, Frame, FrameSeed},
         manifest::{ChunkMeta, PartMeta},
     },
-    index::{BuildRules, BuildStep, Builder, Merged, Part, Run},
+    index::{BuildRules, BuildStep, Builder, Merged, Part, Run, LARGE_PIECE_BYTES, SMALL_PIECE_BYTES},
     log::{self, Segment},
     vfs::{is_made, Defect, OpenMode},
 };
 
-/// Most data bytes of one part of a run.
+/// Most data bytes of one part of a run. A merge takes that much space before it gives any back, so the parts of a small
+/// index are smaller.
 pub(super) const PART_BYTES: u64 = 16 << 20;
+const LEAST_PART_BYTES: u64 = 2 << 20;
 
 #[derive(Debug)]
 enum Phase {
@@ -321,7 +323,8 @@ impl Checkpoint {
             BuildRules {
                 snapshots,
                 bottom,
-                part_bytes: PART_BYTES,
+                part_bytes: engine.part_bytes(),
+                piece_bytes: engine.piece_bytes(),
             },
         )
     }
@@ -570,6 +573,19 @@ impl Engine {
             }
         }
         self.vfs.sync_directory(&self.blocks_directory())
+    }
+
+    /// Of the parts that are written now.
+    pub(super) fn part_bytes(&self) -> u64 {
+        (self.state.load().index_bytes() / 16).clamp(LEAST_PART_BYTES, PART_BYTES)
+    }
+
+    /// The pieces that they are written in: those of a host that has no thread for it are small.
+    pub(super) fn piece_bytes(&self) -> usize {
+        match self.options.background {
+            true => LARGE_PIECE_BYTES,
+            false => SMALL_PIECE_BYTES,
+        }
     }
 
     pub(super) fn chunk_options(&self) -> ChunkOptions {

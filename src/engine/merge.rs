@@ -8,7 +8,6 @@ use std::{
 };
 
 use super::{
-    checkpoint::PART_BYTES,
     lock,
     observer::{sum, Observer},
     readers::Retired,
@@ -73,7 +72,8 @@ impl Merge {
                     false => snapshots,
                 },
                 bottom: bottom || is_made(Defect::TombstonesDropped),
-                part_bytes: PART_BYTES,
+                part_bytes: engine.part_bytes(),
+                piece_bytes: engine.piece_bytes(),
             },
         )?;
         let into = into.unwrap_or_else(|| engine.next_file.fetch_add(1, Ordering::Relaxed));

@@ -420,7 +420,10 @@ impl Engine {
             Ok(())
         });
         match checkpointed {
-            Ok(()) => self.release_log(),
+            Ok(()) => {
+                self.readers.release(&self.supply)?;
+                self.release_log()
+            }
             Err(error) => {
                 if self.unproven.load(Ordering::Acquire) {
                     // The mark of a sync would claim what was replayed, and only that checkpoint could have proven it.

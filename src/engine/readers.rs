@@ -37,7 +37,21 @@ pub(crate) struct Readers {
     /// Open for as long as the store is; a reader's locks are on this description.
     file: Mutex<Option<Arc<dyn File>>>,
     queue: Mutex<VecDeque<(u64, Retired)>>,
+    /// A large file on its way out. Locked for as long as a step of that takes.
+    leaving: Mutex<Option<Leaving>>,
 }
+
+/// A file is cut to its end piece by piece before it is unlinked: giving back all that a large one takes, in memory and
+/// on disk, is work of several milliseconds.
+#[derive(Debug)]
+struct Leaving {
+    path: PathBuf,
+    file: Arc<dyn File>,
+    len: u64,
+}
+
+/// Of a file that leaves.
+const PIECE_BYTES: u64 = 1 << 20;
 
 impl Readers {
     pub(crate) fn new(vfs: Arc<dyn Vfs>, root: &Path, writer: bool) -> Result<Readers> {
@@ -51,6 +65,7 @@ impl Readers {
             vfs,
             file: Mutex::new(file),
             queue: Mutex::new(VecDeque::new()),
+            leaving: Mutex::new(None),
         })
     }
 
@@ -60,6 +75,7 @@ impl Readers {
             vfs,
             file: Mutex::new(None),
             queue: Mutex::new(VecDeque::new()),
+            leaving: Mutex::new(None),
         }
     }
 
@@ -107,23 +123,63 @@ impl Readers {
     /// orphan for the next opening; the store itself is not harmed by it.
     pub(crate) fn release(&self, supply: &Supply) -> Result<bool> {
         let mut released = false;
-        while let Some(what) = self.next_unneeded()? {
+        while self.release_step(supply)? {
             released = true;
-            match what {
-                Retired::File(path) => self.vfs.unlink(&path)?,
-                // A reader with an older state may come to it later: it is mapped before its name goes.
-                Retired::Part(part) => {
-                    part.keep_mapped();
-                    self.vfs.unlink(part.path())?;
-                }
-                Retired::Chunk(chunk) => {
-                    chunk.keep_mapped();
-                    self.vfs.unlink(chunk.path())?;
-                }
-                Retired::Segment(segment) => supply.recycle(segment)?,
-            }
         }
         Ok(released)
+    }
+
+    /// One file of that, or a piece of a large one.
+    pub(crate) fn release_step(&self, supply: &Supply) -> Result<bool> {
+        let mut leaving = lock(&self.leaving);
+        if let Some(file) = leaving.take() {
+            *leaving = self.cut(file)?;
+            return Ok(true);
+        }
+        let Some(what) = self.next_unneeded()? else {
+            return Ok(false);
+        };
+        match what {
+            Retired::File(path) => self.vfs.unlink(&path)?,
+            Retired::Part(part) => *leaving = self.let_go(part)?,
+            // A reader with an older state may come to it later: it is mapped before its name goes.
+            Retired::Chunk(chunk) => {
+                chunk.keep_mapped();
+                self.vfs.unlink(chunk.path())?;
+            }
+            Retired::Segment(segment) => supply.recycle(segment)?,
+        }
+        Ok(true)
+    }
+
+    /// A reader with an older state may come to the part later, or look at bytes in it now: then it is mapped before its
+    /// name goes, and kept as it is until the last of them is gone.
+    fn let_go(&self, part: Arc<Part>) -> Result<Option<Leaving>> {
+        let path = part.path().to_owned();
+        let len = part.meta().file_len;
+        let is_ours = match Arc::try_unwrap(part) {
+            Ok(part) => part.unmap(),
+            Err(part) => {
+                part.keep_mapped();
+                false
+            }
+        };
+        if !is_ours || len <= PIECE_BYTES {
+            self.vfs.unlink(&path)?;
+            return Ok(None);
+        }
+        let file = self.vfs.open(&path, OpenMode::Write)?;
+        self.cut(Leaving { path, file, len })
+    }
+
+    fn cut(&self, mut leaving: Leaving) -> Result<Option<Leaving>> {
+        leaving.len = leaving.len.saturating_sub(PIECE_BYTES);
+        if leaving.len == 0 {
+            self.vfs.unlink(&leaving.path)?;
+            return Ok(None);
+        }
+        leaving.file.set_len(leaving.len)?;
+        Ok(Some(leaving))
     }
 
     /// Looked at and taken under one lock: several threads release at once.
@@ -139,6 +195,7 @@ impl Readers {
     /// Closes the description; pending files become orphans, which the next writer removes.
     pub(crate) fn close(&self) {
         lock(&self.queue).clear();
+        *lock(&self.leaving) = None;
         *lock(&self.file) = None;
     }
 }

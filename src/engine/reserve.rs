@@ -11,7 +11,7 @@ use crate::vfs::sync::{
 };
 use std::sync::{atomic::Ordering, Arc};
 
-use super::{checkpoint::PART_BYTES, lock, Engine};
+use super::{lock, Engine};
 use crate::{
     error::{Error, Result},
     vfs::{File, OpenMode},
@@ -256,7 +256,7 @@ impl Engine {
         if index.saturating_add(blocks).saturating_add(log) < LEAST_STORE_BYTES {
             return 0;
         }
-        log.saturating_add(index.min(PART_BYTES))
+        log.saturating_add(index.min(self.part_bytes()))
             .saturating_add(SEGMENT_BYTES)
             .saturating_add(next_chunk)
     }

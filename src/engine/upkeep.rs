@@ -107,7 +107,9 @@ impl Engine {
         if self.step_urgent(&mut upkeep)? {
             return Ok(true);
         }
-        self.readers.release(&self.supply)?;
+        if self.readers.release_step(&self.supply)? {
+            return Ok(true);
+        }
         let is_new = upkeep.merge.is_none() && !upkeep.merge_of_everything_due;
         if is_new && self.much_was_deleted() && self.freeze() {
             // What was deleted last has to be in a run to be merged: this once. A host that commits between any two

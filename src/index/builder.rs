@@ -26,6 +26,8 @@ pub(crate) struct BuildRules {
     pub(crate) bottom: bool,
     /// A part is closed once it is this long.
     pub(crate) part_bytes: u64,
+    /// And is written in pieces of this length.
+    pub(crate) piece_bytes: usize,
 }
 
 /// Whoever knows what entries mean.
@@ -237,7 +239,7 @@ impl Builder {
             let file = self
                 .vfs
                 .open(&self.directory.join(part_file_name(number)), OpenMode::CreateNew)?;
-            let writer = PartWriter::new(Arc::clone(&file), &self.uuid, number);
+            let writer = PartWriter::new(Arc::clone(&file), &self.uuid, number, self.rules.piece_bytes);
             self.output = Some(Output {
                 number,
                 file,

@@ -278,7 +278,7 @@ fn write_base() -> Result<(Vec<u8>, Entries)> {
         entries.insert((key.into_bytes(), Reverse(number)), (kind, value));
     }
     let file = disk.open(path, OpenMode::CreateNew)?;
-    let mut writer = PartWriter::new(file, &UUID, NUMBER);
+    let mut writer = PartWriter::new(file, &UUID, NUMBER, super::LARGE_PIECE_BYTES);
     for ((key, Reverse(seq)), (kind, value)) in &entries {
         writer.add(&Entry {
             key,

@@ -182,7 +182,7 @@ fn a_whole_part() {
     let disk = SimVfs::new(1);
     let path = Path::new("/00000005.run");
     let file = disk.open(path, OpenMode::CreateNew).unwrap();
-    let mut writer = PartWriter::new(Arc::clone(&file), &UUID, NUMBER);
+    let mut writer = PartWriter::new(Arc::clone(&file), &UUID, NUMBER, super::LARGE_PIECE_BYTES);
     for entry in &ENTRIES {
         writer.add(entry).unwrap();
     }

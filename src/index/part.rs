@@ -200,6 +200,11 @@ impl Part {
         let _ = self.map();
     }
 
+    /// Lets go of the map; false if somebody still looks at bytes in it.
+    pub(crate) fn unmap(self) -> bool {
+        self.map.into_inner().is_none_or(PartMap::unmap)
+    }
+
     /// The same file, of which nothing was read yet.
     pub(crate) fn reopened(&self) -> Arc<Part> {
         Part::new(

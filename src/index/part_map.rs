@@ -84,6 +84,11 @@ impl PartMap {
         &self.region
     }
 
+    /// False if somebody still looks at bytes in it.
+    pub(crate) fn unmap(self) -> bool {
+        Arc::try_unwrap(self.region).is_ok()
+    }
+
     pub(crate) fn footer(&self) -> &Footer {
         &self.footer
     }

@@ -29,15 +29,21 @@ use crate::{
 /// A file is written in pieces of this size, each at a multiple of it. A file system that keeps what is written at
 /// once in one stretch of memory (large folios) then has it mapped by one entry of the page table: a point read in a
 /// large store spends much of its time on looking up the places of 4 KiB pages.
-const WRITE_BYTES: usize = 2 << 20;
+pub(crate) const LARGE_PIECE_BYTES: usize = 2 << 20;
+/// The same for a host that gives upkeep little time at once: writing 2 MiB into memory that the kernel has to find
+/// first takes several milliseconds.
+pub(crate) const SMALL_PIECE_BYTES: usize = 256 << 10;
 /// Of hash pages in one step.
 const STEP_BYTES: usize = 256 << 10;
+/// Keys that are put into the hash index in one step.
+const STEP_KEYS: usize = 16 << 10;
 /// What a page that fills the buffer may reach beyond a piece; an entry that is longer makes it grow.
 const SPARE_BYTES: usize = 64 << 10;
 
 #[derive(Debug)]
 pub(crate) struct PartWriter {
     file: Arc<dyn File>,
+    piece_bytes: usize,
     footer: Footer,
     seed: PartSeed,
     levels: Vec<Level>,
@@ -69,15 +75,17 @@ struct Level {
 #[derive(Debug)]
 enum Stage {
     Entries,
+    Fill { table: Vec<u64>, next_key: usize },
     Hash { table: Vec<u64>, next_page: usize },
     Written(Box<PartMeta>),
 }
 
 impl PartWriter {
     /// `file` is empty, open for writing, and called by `number` in the index directory of the store with this uuid.
-    pub(crate) fn new(file: Arc<dyn File>, uuid: &[u8; 16], number: u64) -> PartWriter {
+    pub(crate) fn new(file: Arc<dyn File>, uuid: &[u8; 16], number: u64, piece_bytes: usize) -> PartWriter {
         PartWriter {
             file,
+            piece_bytes,
             footer: Footer::new(*uuid, number),
             seed: PartSeed::new(uuid, number),
             levels: vec![Level::default()],
@@ -136,7 +144,7 @@ impl PartWriter {
     pub(crate) fn heap_bytes(&self) -> u64 {
         let pages: u64 = self.levels.iter().map(|level| level.page.heap_bytes()).sum();
         let table = match &self.stage {
-            Stage::Hash { table, .. } => table.capacity() * SLOT_BYTES,
+            Stage::Fill { table, .. } | Stage::Hash { table, .. } => table.capacity() * SLOT_BYTES,
             _ => 0,
         };
         pages
@@ -157,8 +165,23 @@ impl PartWriter {
                     return Err(Error::internal("an index part without entries"));
                 }
                 self.close_levels()?;
-                let table = self.hash_table()?;
-                self.stage = Stage::Hash { table, next_page: 0 };
+                let table = self.empty_table()?;
+                self.stage = Stage::Fill { table, next_key: 0 };
+                Ok(None)
+            }
+            Stage::Fill { table, next_key } => {
+                let end = next_key.saturating_add(STEP_KEYS).min(self.slots.len());
+                let hashes = self.hashes.get(*next_key..end).unwrap_or_default();
+                let slots = self.slots.get(*next_key..end).unwrap_or_default();
+                for (high, slot) in hashes.iter().zip(slots) {
+                    put_in_table(table, self.footer.home_buckets, *high, *slot)?;
+                }
+                *next_key = end;
+                if end == self.slots.len() {
+                    (self.hashes, self.slots) = (Vec::new(), Vec::new());
+                    let table = std::mem::take(table);
+                    self.stage = Stage::Hash { table, next_page: 0 };
+                }
                 Ok(None)
             }
             Stage::Hash { table, next_page } => {
@@ -175,9 +198,8 @@ impl PartWriter {
                 let (footer, crc) = self.footer.encode();
                 self.buffer.extend_from_slice(&footer);
                 self.write_pieces()?;
-                self.file.write_at(self.written, &self.buffer)?;
-                self.written = self.written.saturating_add(to_u64(self.buffer.len()));
-                self.buffer = Vec::new();
+                let rest = std::mem::take(&mut self.buffer);
+                write_piece(self.file.as_ref(), &mut self.written, &rest)?;
                 let meta = self.footer.meta(self.written, crc);
                 self.stage = Stage::Written(Box::new(meta.clone()));
                 Ok(Some(meta))
@@ -270,49 +292,62 @@ impl PartWriter {
         Ok(())
     }
 
-    /// All buckets, in order. A key for which all the buckets that a reader looks through are full is left out:
-    /// readers who meet only full buckets turn to the pages.
-    fn hash_table(&mut self) -> Result<Vec<u64>> {
+    /// The slots of all buckets, in order.
+    fn empty_table(&mut self) -> Result<Vec<u64>> {
         let homes = home_buckets(self.footer.keys);
         let total = total_buckets(homes);
         self.footer.home_buckets = u32::try_from(homes).map_err(|_| no_room())?;
         self.footer.hash_units =
             u32::try_from(total.div_ceil(to_u64(BUCKETS_PER_PAGE))).map_err(|_| no_room())?;
-        let mut table = vec![0; to_usize(total).ok_or_else(no_room)?.saturating_mul(BUCKET_SLOTS)];
-        for (high, slot) in std::mem::take(&mut self.hashes)
-            .into_iter()
-            .zip(std::mem::take(&mut self.slots))
-        {
-            let home = to_usize(home_bucket(high, self.footer.home_buckets)).ok_or_else(no_room)?;
-            let reach = table
-                .iter_mut()
-                .skip(home * BUCKET_SLOTS)
-                .take(PROBE_BUCKETS * BUCKET_SLOTS);
-            if let Some(free) = reach.into_iter().find(|place| **place == 0) {
-                *free = slot;
-            }
-        }
-        Ok(table)
+        Ok(vec![
+            0;
+            to_usize(total)
+                .ok_or_else(no_room)?
+                .saturating_mul(BUCKET_SLOTS)
+        ])
     }
 
     /// Writes what is buffered as far as it makes whole pieces.
     fn write_pieces(&mut self) -> Result<()> {
-        if self.buffer.len() < WRITE_BYTES {
-            if self.buffer.len() > WRITE_BYTES / 4 {
-                let room = (WRITE_BYTES + SPARE_BYTES).saturating_sub(self.buffer.len());
+        let piece_bytes = self.piece_bytes;
+        if self.buffer.len() < piece_bytes {
+            if self.buffer.len() > piece_bytes / 4 {
+                let room = (piece_bytes + SPARE_BYTES).saturating_sub(self.buffer.len());
                 self.buffer.reserve_exact(room);
             }
             return Ok(());
         }
-        let whole = self.buffer.len() - self.buffer.len() % WRITE_BYTES;
-        for piece in self.buffer.chunks_exact(WRITE_BYTES) {
-            self.file.write_at(self.written, piece)?;
-            self.written = self.written.saturating_add(to_u64(piece.len()));
+        let whole = self.buffer.len() - self.buffer.len() % piece_bytes;
+        for piece in self.buffer.chunks_exact(piece_bytes) {
+            write_piece(self.file.as_ref(), &mut self.written, piece)?;
         }
         self.buffer.drain(..whole);
-        self.buffer.shrink_to(WRITE_BYTES + SPARE_BYTES);
+        self.buffer.shrink_to(piece_bytes + SPARE_BYTES);
         Ok(())
     }
+}
+
+/// Its way to the disk begins here, so that the part's sync has little to wait for.
+fn write_piece(file: &dyn File, written: &mut u64, piece: &[u8]) -> Result<()> {
+    let len = to_u64(piece.len());
+    file.write_at(*written, piece)?;
+    file.start_write_back(*written, len);
+    *written = written.saturating_add(len);
+    Ok(())
+}
+
+/// A key for which all the buckets that a reader looks through are full is left out: readers who meet only full
+/// buckets turn to the pages.
+fn put_in_table(table: &mut [u64], home_buckets: u32, high: u32, slot: u64) -> Result<()> {
+    let home = to_usize(home_bucket(high, home_buckets)).ok_or_else(no_room)?;
+    let reach = table
+        .iter_mut()
+        .skip(home * BUCKET_SLOTS)
+        .take(PROBE_BUCKETS * BUCKET_SLOTS);
+    if let Some(free) = reach.into_iter().find(|place| **place == 0) {
+        *free = slot;
+    }
+    Ok(())
 }
 
 fn high_half(hash: u64) -> u32 {

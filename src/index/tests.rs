@@ -56,7 +56,7 @@ fn versions(draws: &mut Draws, shared: &[u8], count: u64, seqs: std::ops::Range<
 fn part(disk: &SimVfs, number: u64, versions: &[Version<'_>]) -> Arc<Part> {
     let path = PathBuf::from(format!("/{number:08}.run"));
     let file = disk.open(&path, OpenMode::CreateNew).unwrap();
-    let mut writer = PartWriter::new(file, UUID, number);
+    let mut writer = PartWriter::new(file, UUID, number, super::LARGE_PIECE_BYTES);
     for &(key, seq, kind, value) in versions {
         let entry = Entry {
             key,

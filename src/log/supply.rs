@@ -236,6 +236,7 @@ impl Supply {
             Stage::Zeros { file, written } => {
                 let end = written.saturating_add(STEP_BYTES).min(size);
                 write_zeros(file.as_ref(), written, end, size)?;
+                file.start_write_back(written, end.saturating_sub(written));
                 Ok(if end < size {
                     Stage::Zeros { file, written: end }
                 } else {

@@ -332,6 +332,15 @@ pub(super) fn allocate(_file: &File, offset: u64, len: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Starts writing a range to the disk without waiting for it. Whatever comes of it is told by the next sync.
+#[cfg(target_os = "linux")]
+pub(super) fn start_write_back(file: &File, offset: u64, len: u64) {
+    if let (Ok(offset), Ok(len)) = (file_offset(offset), file_offset(len)) {
+        // SAFETY: the descriptor is open, and the call changes no contents.
+        unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE) };
+    }
+}
+
 /// Has the file system not copy this empty file on write (btrfs).
 #[cfg(target_os = "linux")]
 pub(super) fn keep_in_place(file: &File) -> io::Result<()> {

@@ -157,6 +157,9 @@ pub(crate) trait File: Send + Sync + Debug {
     /// A wish, on an empty file: what is written again goes to the place it has. Else a file system that copies on write
     /// needs new space for it, and refuses when the disk is full.
     fn keep_in_place(&self) {}
+    /// A wish: that the disk gets what was written here soon, so that the sync which has to wait for it finds little left
+    /// to do. Proves nothing, and a failure shows in that sync.
+    fn start_write_back(&self, _offset: u64, _len: u64) {}
     /// `fdatasync`: contents and length. EINTR is a failure.
     fn sync(&self) -> Result<()>;
     /// Maps `[0, len)` for reading. `len` may exceed the file; bytes beyond its end must not be touched until it

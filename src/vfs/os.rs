@@ -264,6 +264,11 @@ impl File for OsFile {
         }
     }
 
+    #[cfg(target_os = "linux")]
+    fn start_write_back(&self, offset: u64, len: u64) {
+        map::start_write_back(&self.file, offset, len);
+    }
+
     fn sync(&self) -> Result<()> {
         map::sync_data(&self.file).map_err(|error| sync_error("cannot sync the file", &self.name, &error))
     }
