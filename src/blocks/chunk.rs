@@ -303,6 +303,13 @@ impl Chunk {
             .write(offset, bytes, &|| self.open_existing(OpenMode::Write))
     }
 
+    /// A sync of these bytes comes soon.
+    pub(super) fn start_write_back(&self, offset: u64, len: u64) {
+        if let Some(file) = self.writing.file() {
+            file.start_write_back(offset, len);
+        }
+    }
+
     pub(super) fn header(&self) -> Vec<u8> {
         header_bytes(&self.options.uuid, &self.fixed)
     }

@@ -13,7 +13,7 @@ use std::{
     sync::{atomic::Ordering::Relaxed, Arc},
 };
 
-use super::{first_offset, large_total_bytes, Chunk, ChunkOptions};
+use super::{first_offset, large_header, large_total_bytes, Chunk, ChunkOptions};
 use crate::{
     error::{Error, Result},
     format::{
@@ -148,16 +148,25 @@ impl LargeWriter {
             .retain(|known| !Arc::ptr_eq(known, chunk));
     }
 
+    /// As `append`, for a block that is to be synced soon: the disk may begin.
+    pub(crate) fn append_hurried(&self, data: &[u8]) -> Result<(BlockAddress, Arc<Chunk>)> {
+        self.append_how(data, true)
+    }
+
     /// Writes a block. Nothing is synced. Answers its address and its chunk, which may be new and counts as in use
     /// until the caller ends that. A failure leaves nothing that could be read.
     pub(crate) fn append(&self, data: &[u8]) -> Result<(BlockAddress, Arc<Chunk>)> {
+        self.append_how(data, false)
+    }
+
+    fn append_how(&self, data: &[u8], hurried: bool) -> Result<(BlockAddress, Arc<Chunk>)> {
         let len = to_u64(data.len());
         if len > MAX_VALUE_BYTES {
             return Err(Error::too_large("a block is shorter than 4 GiB"));
         }
         let total = large_total_bytes(len);
         if first_offset(true).saturating_add(total) > self.chunk_bytes {
-            return self.append_alone(data, total);
+            return self.append_alone(data, total, hurried);
         }
         let mut state = lock(&self.state);
         if let Some(error) = &state.failed {
@@ -172,7 +181,8 @@ impl LargeWriter {
         }
         let (chunk, offset) = (Arc::clone(&active.chunk), active.next);
         if offset < active.stale_end {
-            let address = write_block(&chunk, offset, data, total).inspect_err(|_| chunk.cut_file(offset))?;
+            let address =
+                write_block(&chunk, offset, data, total, hurried).inspect_err(|_| chunk.cut_file(offset))?;
             chunk.begin_use();
             active.next = offset.saturating_add(total);
             return Ok((address, chunk));
@@ -180,7 +190,7 @@ impl LargeWriter {
         active.next = offset.saturating_add(total);
         chunk.begin_use();
         drop(state);
-        let address = self.write_reserved(&chunk, offset, data, total)?;
+        let address = self.write_reserved(&chunk, offset, data, total, hurried)?;
         Ok((address, chunk))
     }
 
@@ -191,8 +201,9 @@ impl LargeWriter {
         offset: u64,
         data: &[u8],
         total: u64,
+        hurried: bool,
     ) -> Result<BlockAddress> {
-        let result = write_block(chunk, offset, data, total);
+        let result = write_block(chunk, offset, data, total, hurried);
         let mut state = lock(&self.state);
         // A sync that ran between the reservation and the last write may have found nothing unsynced in a chunk that
         // is full, and let go of it.
@@ -205,13 +216,13 @@ impl LargeWriter {
     }
 
     /// A block that is larger than a chunk has one to itself.
-    fn append_alone(&self, data: &[u8], total: u64) -> Result<(BlockAddress, Arc<Chunk>)> {
+    fn append_alone(&self, data: &[u8], total: u64, hurried: bool) -> Result<(BlockAddress, Arc<Chunk>)> {
         if let Some(error) = &lock(&self.state).failed {
             return Err(error.clone());
         }
         let offset = first_offset(true);
         let chunk = self.create(offset.saturating_add(total))?;
-        match write_block(&chunk, offset, data, total) {
+        match write_block(&chunk, offset, data, total, hurried) {
             Ok(address) => {
                 let mut state = lock(&self.state);
                 state.created = state.created.saturating_add(1);
@@ -313,9 +324,8 @@ impl LargeWriter {
     }
 }
 
-fn write_block(chunk: &Chunk, offset: u64, data: &[u8], total: u64) -> Result<BlockAddress> {
-    let (head, crc32c) = encode_large_head(chunk.nonce(), offset, data);
-    let start = offset.saturating_add(to_u64(head.len()));
+fn write_block(chunk: &Chunk, offset: u64, data: &[u8], total: u64, hurried: bool) -> Result<BlockAddress> {
+    let start = offset.saturating_add(large_header(to_u64(data.len()), 0).data_offset());
     let (whole, rest) = data
         .split_at_checked(data.len() - data.len() % UNIT)
         .unwrap_or((data, &[]));
@@ -327,7 +337,12 @@ fn write_block(chunk: &Chunk, offset: u64, data: &[u8], total: u64) -> Result<Bl
         padded.resize(UNIT, 0);
         chunk.write(start.saturating_add(to_u64(whole.len())), &padded)?;
     }
+    let (head, crc32c) = encode_large_head(chunk.nonce(), offset, data);
     chunk.write(offset, &head)?;
+    if hurried {
+        // While the frame is built. Head and bytes go out together: for the head alone the disk would be asked twice.
+        chunk.start_write_back(offset, total);
+    }
     if is_made(Defect::LargeWriteTooLong) {
         chunk.write(offset.saturating_add(total), &[0; UNIT])?;
     }

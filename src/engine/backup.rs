@@ -233,7 +233,7 @@ impl Engine {
                     }
                 };
                 let mut finished = Vec::new();
-                super::checkpoint::finish_image(self.uuid, nonce, image, &mut finished)?;
+                super::checkpoint::finish_image(self.uuid, nonce, &image, &mut finished)?;
                 file.write_at(image.offset, &finished)?;
                 file.sync()?;
                 let end = image.offset.saturating_add(image.image_len);

@@ -482,7 +482,7 @@ fn write_again(engine: &Engine, segment: &Segment, start: u64) -> Result<()> {
 pub(super) fn finish_image(
     uuid: [u8; 16],
     nonce: u64,
-    image: &PendingImage,
+    image: &PendingImage<'_>,
     out: &mut Vec<u8>,
 ) -> Result<()> {
     let bad = || forged(image.segment, image.frame_offset, image.seq);

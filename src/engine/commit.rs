@@ -24,7 +24,7 @@ use crate::{
     format::{
         block::{small_total_bytes, BlockAddress, CHUNK_HEADER_BYTES},
         bytes::to_u64,
-        frame::{self, Assigned},
+        frame::Assigned,
         manifest::{Counts, LogPosition},
     },
     log::{Appender, FrameParts},
@@ -160,11 +160,21 @@ impl Engine {
     /// Commits the draft and returns its seq once it has its level; an empty draft takes none and gives the newest.
     /// After success the draft tells its results; after an error it is as it was.
     pub(crate) fn commit(&self, draft: &mut Draft, survive: Option<Survive>) -> Result<u64> {
+        self.commit_lent(draft, survive, &[])
+    }
+
+    /// The same for a draft that was lent the bytes of its one command.
+    pub(crate) fn commit_lent(
+        &self,
+        draft: &mut Draft,
+        survive: Option<Survive>,
+        lent: &[u8],
+    ) -> Result<u64> {
         self.check_writable()?;
         if draft.count() == 0 {
             return Ok(self.last_seq());
         }
-        let committed = self.commit_commands(draft, survive);
+        let committed = self.commit_commands(draft, survive, lent);
         match &committed {
             Ok(_) => self.note_success(draft.adds),
             Err(Error::NoSpace { .. }) => self.note_refusal(),
@@ -173,7 +183,7 @@ impl Engine {
         committed
     }
 
-    fn commit_commands(&self, draft: &mut Draft, survive: Option<Survive>) -> Result<u64> {
+    fn commit_commands(&self, draft: &mut Draft, survive: Option<Survive>, lent: &[u8]) -> Result<u64> {
         let survive = survive.unwrap_or(self.options.durability);
         // Failing for want of room must happen before the commit is visible.
         self.for_the_draft(draft, || self.begin())?;
@@ -187,8 +197,8 @@ impl Engine {
             let view = self.view();
             draft.void_frees(|block| view.is_there(block))?;
         }
-        let mut written = self.write_large(draft)?;
-        let payload_crc = frame::payload_crc(&draft.commands, &draft.image);
+        let mut written = self.write_large(draft, survive, lent)?;
+        let payload_crc = draft.build_frame();
         let frame_len = draft.frame_len();
 
         let (seq, assigned, wake_upkeep) = loop {
@@ -215,6 +225,8 @@ impl Engine {
                 }
                 Attempt::NeedsReserve { log_bytes } => match self.stall(|| self.cover_log(log_bytes)) {
                     // Segments double while there is room, and nobody gives up one that is merely too large.
+                    // The checkpoint under way gives back what of the log goes beyond the usual.
+                    Err(Error::NoSpace { .. }) if lock(&self.append).frozen.is_some() => self.make_room()?,
                     Err(Error::NoSpace { .. }) if self.supply.replace_with_smaller(frame_len)? => {}
                     outcome => outcome?,
                 },
@@ -235,7 +247,7 @@ impl Engine {
 
     fn try_append(
         &self,
-        draft: &Draft,
+        draft: &mut Draft,
         large: &[(Arc<Chunk>, u64)],
         payload_crc: u32,
         frame_len: u64,
@@ -245,7 +257,7 @@ impl Engine {
         let append = &mut *guard;
         // Checked again here: a failure may have come between, and nothing may follow it.
         self.check_writable()?;
-        if self.generation_is_full(&append.generation) {
+        if self.needs_room(append) {
             return Ok(Attempt::NeedsRoom);
         }
         if !append.appender.has_room(frame_len) {
@@ -256,6 +268,9 @@ impl Engine {
             match self.supply.take(frame_len) {
                 Some(segment) => append.appender.switch_to(segment),
                 None => return Ok(Attempt::NeedsSegment),
+            }
+            if self.supply.is_outrun() {
+                self.background.wake();
             }
         }
         let mut next_stream_id = append.next_stream_id;
@@ -293,7 +308,7 @@ impl Engine {
         if is_made(Defect::PublishedEarly) {
             self.published.store(seq, Ordering::SeqCst);
         }
-        let appended = append.appender.append(&parts, written)?;
+        let appended = append.appender.append(&parts, &mut draft.frame, written)?;
 
         // From here on the frame is in the log: the memtable has to follow, or the store is poisoned.
         let armed = PoisonOnPanic(self);
@@ -321,7 +336,7 @@ impl Engine {
                 chunk,
                 offset: chunk_offset,
                 image_len: to_u64(draft.image.len()),
-                region: Arc::clone(appended.segment.region()),
+                region: appended.segment.region(),
                 image_offset: appended.image_offset,
                 frame_offset: appended.offset,
                 segment: appended.segment.number(),
@@ -370,7 +385,7 @@ impl Engine {
         drop(armed);
         let half_used = append.appender.half_used();
         self.log_half_used.store(half_used, Ordering::Relaxed);
-        let wake_upkeep = (half_used && !self.supply.ready(0)) || self.much_was_deleted();
+        let wake_upkeep = (half_used && self.supply.is_short()) || self.much_was_deleted();
         Ok(Attempt::Done {
             seq,
             assigned,
@@ -401,7 +416,7 @@ impl Engine {
     }
 
     /// Writes the draft's large blocks to chunks and fills their addresses in.
-    fn write_large(&self, draft: &mut Draft) -> Result<Written<'_>> {
+    fn write_large(&self, draft: &mut Draft, survive: Survive, lent: &[u8]) -> Result<Written<'_>> {
         let mut written = Written {
             engine: self,
             blocks: Vec::new(),
@@ -415,7 +430,17 @@ impl Engine {
                 self.stall(|| self.large.sync_all())
                     .inspect_err(|error| self.poison(error))?;
             }
-            let (address, chunk) = self.large.append(&large.data)?;
+            let data = large.data.as_deref().unwrap_or(lent);
+            if data.len() != large.len {
+                return Err(Error::internal("a large block has lost its bytes"));
+            }
+            let (address, chunk) = match survive {
+                Survive::Power => self.large.append_hurried(data)?,
+                Survive::Process => self.large.append(data)?,
+            };
+            if self.large.unsynced_bytes() > super::upkeep::SYNC_FROM_BYTES {
+                self.background.wake();
+            }
             self.counters
                 .bytes_appended
                 .fetch_add(address.len, Ordering::Relaxed);
@@ -497,7 +522,8 @@ impl Engine {
     }
 
     fn prepare_segment(&self, frame_len: u64) -> Result<()> {
-        self.background.wait_for(|| self.supply.ready(frame_len));
+        // In turns with the background thread, if that is at it; it may as well be in a long sync.
+        self.supply.note_outrun();
         while !self.supply.ready(frame_len) {
             if !self.supply.prepare(frame_len)? {
                 break;
@@ -520,9 +546,14 @@ impl Engine {
         Ok(())
     }
 
-    pub(super) fn generation_is_full(&self, generation: &Generation) -> bool {
-        generation.heap_bytes() >= self.memtable_limit()
-            || generation.log_bytes.load(Ordering::Relaxed) >= self.log_limit()
+    /// Whether it is time to close the generation, or else, while another one is on its way into a run, to wait for that.
+    fn needs_room(&self, append: &Append) -> bool {
+        let log_bytes = append.generation.log_bytes.load(Ordering::Relaxed);
+        let log_limit = match append.frozen {
+            None => self.log_limit(),
+            Some(_) => self.most_log(),
+        };
+        log_bytes >= log_limit || append.generation.heap_bytes() >= self.memtable_limit()
     }
 
     /// Two memtables at most, so half of the budget goes to them.
@@ -539,15 +570,21 @@ impl Engine {
             .sum();
         let most = self
             .log_limit()
-            .saturating_mul(2)
+            .saturating_add(self.most_log())
             .max(now.saturating_add(frame_len));
         now.saturating_add(self.supply.ready_bytes().max(frame_len))
             .min(most)
     }
 
-    /// What recovery may have to replay, per generation.
+    /// From so much log on, a generation is closed.
     fn log_limit(&self) -> u64 {
         (self.options.memory_bytes / 2).max(1 << 20)
+    }
+
+    /// How much log there may be while the generation before is on its way into a run: writers that outrun the disk
+    /// for a moment don't wait for it. This, and what a generation is closed at, bounds what recovery replays.
+    fn most_log(&self) -> u64 {
+        self.log_limit().saturating_mul(16)
     }
 
     /// Closes the generation being written and starts another; false if one is closed already, or nothing is in it.

@@ -10,11 +10,12 @@ use crate::{
         block::{append_small_to_image, small_total_bytes, BlockAddress, ADDRESS_BYTES},
         bytes::to_u64,
         command::{BlockSource, Bytes, Command, ValueSource},
-        frame::{Assigned, ASSIGNED_HEADER_BYTES, HEADER_BYTES, STREAM_ASSIGNMENT_BYTES},
+        frame::{self, Assigned, ASSIGNED_HEADER_BYTES, HEADER_BYTES, STREAM_ASSIGNMENT_BYTES},
         record::{MEMORY_KEY_BYTES, STREAM_RECORD_KEY_BYTES},
         MAX_COMMIT_BYTES, MAX_INLINE_BYTES, MAX_KEY_BYTES, MAX_SMALL_BYTES, MAX_TAGS, MAX_TAG_BYTES,
         MAX_VALUE_BYTES,
     },
+    log::ONE_PIECE_STORED_BYTES,
 };
 
 /// The bytes of a record: given, or those of a block that is already there.
@@ -51,7 +52,9 @@ struct Slot {
 pub(crate) struct LargeDraft {
     /// Where in the encoded commands the 24 bytes of its address go.
     patch_at: usize,
-    pub(crate) data: Vec<u8>,
+    pub(crate) len: usize,
+    /// `None`: whoever commits brings them along.
+    pub(crate) data: Option<Vec<u8>>,
     address: Option<BlockAddress>,
 }
 
@@ -95,8 +98,12 @@ pub(crate) struct Draft {
     pub(crate) loose: Vec<LooseDraft>,
     /// Some command adds something; without, a full disk is no reason to refuse.
     pub(crate) adds: bool,
+    /// Bytes of large blocks are not kept, see [`Draft::lend`].
+    lends: bool,
     /// What the commit was given, once it has happened.
     outcome: Option<Assigned>,
+    /// The frame that it becomes, if that is short; what is assigned comes last.
+    pub(crate) frame: Vec<u8>,
 }
 
 /// Lengths of a draft, to go back to when a command turns out not to fit.
@@ -129,7 +136,14 @@ impl Draft {
         self.streams.clear();
         self.loose.clear();
         self.adds = false;
+        self.lends = false;
         self.outcome = None;
+    }
+
+    /// For one command whose bytes outlive the commit (`Engine::commit_lent`): a large block is written from where it
+    /// lies. Until the draft is cleared.
+    pub(crate) fn lend(&mut self) {
+        self.lends = true;
     }
 
     /// Memory that it keeps when it is cleared.
@@ -138,7 +152,7 @@ impl Draft {
             + self.large.capacity() * size_of::<LargeDraft>()
             + self.streams.capacity() * size_of::<StreamDraft>()
             + self.loose.capacity() * size_of::<LooseDraft>();
-        entries + self.commands.capacity() + self.image.capacity()
+        entries + self.commands.capacity() + self.image.capacity() + self.frame.capacity()
     }
 
     pub(crate) fn append_block(&mut self, data: &[u8]) -> Result<()> {
@@ -285,7 +299,8 @@ impl Draft {
             };
             self.large.push(LargeDraft {
                 patch_at: usize::MAX,
-                data: data.to_vec(),
+                len: data.len(),
+                data: (!self.lends).then(|| data.to_vec()),
                 address: None,
             });
             return Ok((
@@ -384,6 +399,24 @@ impl Draft {
             + to_u64(self.image.len())
     }
 
+    /// Puts the payload together, where the frame is short, and gives its CRC. To be called when nothing of it changes any
+    /// more.
+    pub(crate) fn build_frame(&mut self) -> u32 {
+        self.frame.clear();
+        let len = self.frame_len();
+        if len > ONE_PIECE_STORED_BYTES {
+            return frame::payload_crc(&self.commands, &self.image);
+        }
+        let payload_start =
+            HEADER_BYTES + ASSIGNED_HEADER_BYTES + STREAM_ASSIGNMENT_BYTES * self.streams.len();
+        self.frame.resize(payload_start, 0);
+        self.frame.extend_from_slice(&self.commands);
+        self.frame
+            .resize(crate::format::align8(to_u64(self.frame.len())) as usize, 0);
+        self.frame.extend_from_slice(&self.image);
+        crc32c::crc32c(self.frame.get(payload_start..).unwrap_or_default())
+    }
+
     /// Fills in where large block number `number` was written.
     pub(crate) fn patch_large(&mut self, number: usize, address: BlockAddress) -> Result<()> {
         let large = self
@@ -423,7 +456,7 @@ impl Draft {
     pub(crate) fn committed(&mut self, assigned: Assigned) {
         self.outcome = Some(assigned);
         for large in &mut self.large {
-            large.data = Vec::new();
+            large.data = None;
         }
     }
 

@@ -161,6 +161,10 @@ impl Engine {
                 .collect();
             (self.published.load(Ordering::Acquire), segments)
         };
+        if self.large.unsynced_bytes() > 0 {
+            // Both at once; what counts is that neither is missing when the commit is called durable.
+            segments.iter().for_each(|segment| segment.start_write_back());
+        }
         self.sync_large()?;
         if is_made(Defect::MarkBeforeSync) {
             let mut append = lock(&self.append);

@@ -375,7 +375,16 @@ impl Engine {
     }
 
     /// Refuses what a handle in this condition can't do any more.
+    #[inline]
     fn check_writable(&self) -> Result<()> {
+        match self.is_closed() || self.options.read_only || self.group.is_poisoned() {
+            false => Ok(()),
+            true => self.why_not_writable(),
+        }
+    }
+
+    #[cold]
+    fn why_not_writable(&self) -> Result<()> {
         if self.is_closed() {
             return Err(Error::invalid("the store was closed"));
         }

@@ -310,7 +310,7 @@ impl Replayed {
                 chunk: assigned.chunk,
                 offset: assigned.chunk_offset,
                 image_len: to_u64(frame.image.len()),
-                region: Arc::clone(segment.region()),
+                region: segment.region(),
                 image_offset: offset.saturating_add(frame.image_offset),
                 frame_offset: offset,
                 segment: segment.number(),

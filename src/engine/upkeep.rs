@@ -29,8 +29,9 @@ const MANY_RUNS: usize = 12;
 /// Less log is left without a checkpoint while space is short.
 const LEAST_LOG_BYTES: u64 = 64 << 10;
 
-/// Large-block bytes that may be written and not yet synced.
-pub(super) const MOST_UNSYNCED_BYTES: u64 = 64 << 20;
+/// Large-block bytes that may be written and not yet synced, and from when on upkeep syncs them.
+pub(super) const MOST_UNSYNCED_BYTES: u64 = 256 << 20;
+pub(super) const SYNC_FROM_BYTES: u64 = 16 << 20;
 
 /// Jobs under way. A checkpoint goes before everything else, since commits may wait for it.
 #[derive(Debug, Default)]
@@ -99,7 +100,7 @@ impl Engine {
         if self.sync_for_notifications()? {
             return Ok(true);
         }
-        if self.large.unsynced_bytes() > MOST_UNSYNCED_BYTES / 2 {
+        if self.large.unsynced_bytes() > SYNC_FROM_BYTES {
             self.large.sync_all().inspect_err(|error| self.poison(error))?;
             return Ok(true);
         }
@@ -140,6 +141,7 @@ impl Engine {
             Some(error) => Err(error),
             None => {
                 self.tend_reserve();
+                self.supply.calm_down()?;
                 Ok(false)
             }
         }
@@ -188,8 +190,10 @@ impl Engine {
 
     /// A segment ready before the current one is full.
     fn prepare_ahead(&self) -> Result<bool> {
-        let wanted = self.log_half_used.load(Ordering::Relaxed) && !self.supply.is_scarce();
-        if !wanted || self.supply.ready(0) {
+        if !self.supply.is_short() || self.supply.is_scarce() {
+            return Ok(false);
+        }
+        if !self.log_half_used.load(Ordering::Relaxed) && !self.supply.is_outrun() {
             return Ok(false);
         }
         if !self.supply.prepare(0)? {

@@ -17,8 +17,10 @@ use crate::{
     },
 };
 
-/// Frames up to this length are put together first and go out in one piece.
+/// Frames up to this length are put together first and go out in one piece: one system call, or one copy of what is in
+/// the cache.
 const ONE_PIECE_BYTES: u64 = 64 << 10;
+pub(crate) const ONE_PIECE_STORED_BYTES: u64 = 4 << 10;
 
 /// What a frame is made of; lengths as `format::frame` wants them.
 #[derive(Debug, Clone, Copy)]
@@ -100,8 +102,14 @@ impl Appender {
         self.segments.push(segment);
     }
 
-    /// Appends a frame, by `pwrite` if `written`, else by copying into the map.
-    pub(crate) fn append(&mut self, parts: &FrameParts<'_>, written: bool) -> Result<Appended> {
+    /// Appends a frame, by `pwrite` if `written`, else by copying into the map. Where its payload lies in its place in
+    /// `built`, which is empty otherwise, what comes before it is filled in, and all of it goes out in one piece.
+    pub(crate) fn append(
+        &mut self,
+        parts: &FrameParts<'_>,
+        built: &mut [u8],
+        written: bool,
+    ) -> Result<Appended> {
         if let Some(error) = &self.broken {
             return Err(error.clone());
         }
@@ -126,7 +134,11 @@ impl Appender {
         };
         let (head, crc) = header.encode_seeded(self.seed, parts.assigned);
         let offset = self.position.offset;
-        if let Err(error) = self.put(&segment, offset, frame_len, &head, parts, written) {
+        let put = match built {
+            [] => self.put(&segment, offset, frame_len, &head, parts, written),
+            built => put_built(&segment, offset, frame_len, &head, parts.assigned, built, written),
+        };
+        if let Err(error) = put {
             self.wipe(&segment, offset, &head);
             return Err(error);
         }
@@ -155,7 +167,11 @@ impl Appender {
         let padding = [0_u8; 8].get(..padding).unwrap_or_default();
         let frame = &mut self.scratch;
         frame.clear();
-        if frame_len <= ONE_PIECE_BYTES {
+        let one_piece = match segment.map() {
+            Some(_) if !written => ONE_PIECE_STORED_BYTES,
+            _ => ONE_PIECE_BYTES,
+        };
+        if frame_len <= one_piece {
             frame.reserve(to_usize(frame_len).unwrap_or(0));
             for piece in [head, parts.assigned, parts.commands, padding, parts.image] {
                 frame.extend_from_slice(piece);
@@ -255,6 +271,27 @@ impl Appender {
             .map(|segment| segment.size())
             .fold(0, u64::saturating_add)
     }
+}
+
+fn put_built(
+    segment: &Segment,
+    offset: u64,
+    frame_len: u64,
+    head: &[u8; HEADER_BYTES],
+    assigned: &[u8],
+    built: &mut [u8],
+    written: bool,
+) -> Result<()> {
+    let misfit = || Error::internal("a frame was built with other lengths than it has");
+    if to_u64(built.len()) != frame_len {
+        return Err(misfit());
+    }
+    let (place, rest) = built.split_at_mut_checked(HEADER_BYTES).ok_or_else(misfit)?;
+    place.copy_from_slice(head);
+    rest.get_mut(..assigned.len())
+        .ok_or_else(misfit)?
+        .copy_from_slice(assigned);
+    write(segment, offset, built, written)
 }
 
 /// Exactly these bytes, never rounded up to a page: their neighbours are stored through the map.

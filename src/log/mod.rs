@@ -25,7 +25,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use appender::{Appender, FrameParts};
+pub(crate) use appender::{Appender, FrameParts, ONE_PIECE_STORED_BYTES};
 pub(crate) use cut::cut_off;
 pub(crate) use missing::damage_that_hides;
 pub(crate) use replay::{replay, ReplayEnd, ReplayStart};

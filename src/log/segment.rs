@@ -91,7 +91,9 @@ pub(crate) struct Segment {
     own_references: usize,
     map: Option<Arc<dyn WriteMap>>,
     fresh: bool,
+    recycled: bool,
     stored_to: AtomicBool,
+    synced: AtomicBool,
     sync_failed: AtomicBool,
     /// Syncs go one after the other: of two at once the kernel tells one of a failure, and the other that all is well.
     syncing: Mutex<()>,
@@ -163,7 +165,9 @@ impl Segment {
             own_references,
             map,
             fresh,
+            recycled: false,
             stored_to: AtomicBool::new(false),
+            synced: AtomicBool::new(false),
             sync_failed: AtomicBool::new(false),
             syncing: Mutex::new(()),
         }
@@ -171,7 +175,7 @@ impl Segment {
 
     /// The same file, renamed, for another round.
     pub(super) fn reborn(self, number: u64) -> Segment {
-        Segment::new(
+        let again = Segment::new(
             number,
             self.size,
             self.file,
@@ -179,7 +183,16 @@ impl Segment {
             self.own_references,
             self.map,
             true,
-        )
+        );
+        Segment {
+            recycled: true,
+            ..again
+        }
+    }
+
+    /// Whether this is a later round: the file has bytes in all its pages.
+    pub(super) fn is_recycled(&self) -> bool {
+        self.recycled
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -221,6 +234,11 @@ impl Segment {
         self.stored_to.load(Ordering::Relaxed)
     }
 
+    /// Whether somebody needed frames in it to be on the disk.
+    pub(super) fn was_synced(&self) -> bool {
+        self.synced.load(Ordering::Relaxed)
+    }
+
     pub(super) fn note_stored_to(&self) {
         if !self.was_stored_to() {
             self.stored_to.store(true, Ordering::Relaxed);
@@ -239,10 +257,18 @@ impl Segment {
         self.fresh
     }
 
+    /// A sync comes soon.
+    pub(crate) fn start_write_back(&self) {
+        if let Some(file) = &self.file {
+            file.start_write_back(0, self.size);
+        }
+    }
+
     /// Makes what was written into the segment so far durable. After one failure it fails for good: the kernel
     /// forgets which pages never reached the disk, so a later success would prove nothing.
     pub(crate) fn sync(&self) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
+        self.synced.store(true, Ordering::Relaxed);
         let _one_at_a_time = (!is_made(Defect::SegmentSyncsOverlap)).then(|| lock(&self.syncing));
         if self.sync_failed.load(Ordering::Acquire) {
             return Err(Error::Poisoned {

@@ -4,11 +4,19 @@
 //! more than what changed), synced, and its directory entry too; a recycled one is renamed. Each step writes at most
 //! 256 KiB. A disk that is full shows here, as an ordinary error that leaves no file behind, never under a map.
 //!
+//! Where frames were copied into the segments before and nobody asked for a sync, the next one is allocated, synced while
+//! it has no contents, and only then filled with zeros in large pieces: no byte of it goes to the disk before somebody
+//! needs it there, and large folios are cheap to touch. Writers that outrun this have several ready at a time.
+//!
 //! Any thread may call anything. `take` and `ready` never wait for I/O. Numbers only rise, and so does the order of
 //! use: a ready segment that turns out too small goes back and gets a new number.
 
-use crate::vfs::sync::{atomic::AtomicU64, Mutex};
+use crate::vfs::sync::{
+    atomic::{AtomicBool, AtomicU64},
+    Mutex,
+};
 use std::{
+    collections::VecDeque,
     path::PathBuf,
     sync::{atomic::Ordering, Arc, Weak},
 };
@@ -31,7 +39,12 @@ const STEP_BYTES: u64 = 256 << 10;
 const SMALL_SEGMENT_BYTES: u64 = 1 << 20;
 const SMALL_PIECE_BYTES: usize = 4 << 10;
 const PIECE_BYTES: usize = 16 << 10;
+/// Of a segment that isn't to be synced soon.
+const LARGE_PIECE_BYTES: usize = 256 << 10;
 const MOST_SPARES: usize = 2;
+/// Segments ready at a time, and spare, while a writer is faster than one at a time can be made.
+const MOST_READY: usize = 4;
+const MOST_SPARES_OUTRUN: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Supply {
@@ -42,19 +55,47 @@ pub(crate) struct Supply {
     next_number: AtomicU64,
     /// Held for moments only.
     shelf: Mutex<Shelf>,
+    /// Fewer segments are ready than should be.
+    short: AtomicBool,
     /// Held while a step writes. Taken before `shelf`.
     work: Mutex<Option<Work>>,
 }
 
 #[derive(Debug)]
 struct Shelf {
-    ready: Option<Arc<Segment>>,
+    /// In the order of their numbers, which is that of use.
+    ready: VecDeque<Arc<Segment>>,
+    /// How many are to be ready.
+    wanted: usize,
     /// Of `next_size`, under the names they had.
     spares: Vec<Segment>,
     next_size: u64,
     last_taken: Weak<Segment>,
+    /// How the one before it was used.
+    before: Habit,
     /// The disk is full: segments are as small as will do, and none is kept for later.
     scarce: bool,
+}
+
+/// What happens to segments, as far as it tells how the next one should be made.
+#[derive(Debug, Clone, Copy, Default)]
+struct Habit {
+    /// Frames were copied into the map: then touching pages ahead pays.
+    stored_to: bool,
+    /// Somebody waited for a sync.
+    synced: bool,
+}
+
+impl Shelf {
+    fn habit(&self) -> Habit {
+        match self.last_taken.upgrade() {
+            Some(taken) => Habit {
+                stored_to: self.before.stored_to || taken.was_stored_to(),
+                synced: self.before.synced || taken.was_synced(),
+            },
+            None => self.before,
+        }
+    }
 }
 
 /// A segment on its way.
@@ -62,16 +103,39 @@ struct Shelf {
 struct Work {
     number: u64,
     size: u64,
+    /// No byte of it is to reach the disk before somebody asks for that.
+    lazy: bool,
     stage: Stage,
 }
 
 #[derive(Debug)]
 enum Stage {
-    Zeros { file: Arc<dyn File>, written: u64 },
-    SyncFile { file: Arc<dyn File> },
-    SyncDirectory { segment: Segment },
-    Populate { segment: Segment, done: u64 },
-    Ready { segment: Segment },
+    Zeros {
+        file: Arc<dyn File>,
+        written: u64,
+    },
+    /// Of a lazy one.
+    Allocate {
+        file: Arc<dyn File>,
+    },
+    SyncFile {
+        file: Arc<dyn File>,
+    },
+    SyncDirectory {
+        segment: Segment,
+    },
+    /// The zeros of a lazy one.
+    Fill {
+        segment: Segment,
+        written: u64,
+    },
+    Populate {
+        segment: Segment,
+        done: u64,
+    },
+    Ready {
+        segment: Segment,
+    },
 }
 
 impl Supply {
@@ -91,12 +155,18 @@ impl Supply {
             max_segment,
             next_number: AtomicU64::new(next_number),
             shelf: Mutex::new(Shelf {
-                ready: None,
+                ready: VecDeque::new(),
+                wanted: 1,
                 spares: Vec::new(),
                 next_size: FIRST_SEGMENT_BYTES.min(max_segment),
                 last_taken: Weak::new(),
+                before: Habit {
+                    stored_to: true,
+                    synced: true,
+                },
                 scarce: false,
             }),
+            short: AtomicBool::new(true),
             work: Mutex::new(None),
         }
     }
@@ -108,12 +178,13 @@ impl Supply {
         let mut work = lock(&self.work);
         let too_small = {
             let mut shelf = lock(&self.shelf);
-            match &shelf.ready {
-                Some(ready) if ready.size() >= need => return Ok(false),
-                _ => shelf.ready.take(),
+            match shelf.ready.front() {
+                Some(first) if first.size() < need => std::mem::take(&mut shelf.ready),
+                Some(_) if min_len > 0 || shelf.ready.len() >= shelf.wanted => return Ok(false),
+                _ => VecDeque::new(),
             }
         };
-        if let Some(ready) = too_small {
+        for ready in too_small {
             self.recycle(ready)?;
         }
         if let Some(smaller) = work.take_if(|work| work.size < need) {
@@ -124,10 +195,11 @@ impl Supply {
             None => self.start(need)?,
         };
         let (number, size) = (current.number, current.size);
-        match self.step(current.stage, number, size) {
+        match self.step(current.stage, number, size, current.lazy) {
             Ok(Stage::Ready { segment }) => {
                 let mut shelf = lock(&self.shelf);
-                shelf.ready = Some(Arc::new(segment));
+                shelf.ready.push_back(Arc::new(segment));
+                self.note_short(&shelf);
                 if size <= self.max_segment && !shelf.scarce {
                     shelf.next_size = size.saturating_mul(2).min(self.max_segment);
                 }
@@ -172,12 +244,12 @@ impl Supply {
         let need = with_mark(min_len).max(FIRST_SEGMENT_BYTES);
         let (ready, spares) = {
             let mut shelf = lock(&self.shelf);
-            let half = shelf.ready.as_ref().map_or(0, |ready| ready.size() / 2);
+            let half = shelf.ready.front().map_or(0, |ready| ready.size() / 2);
             if half < need {
                 return Ok(false);
             }
             shelf.next_size = half;
-            (shelf.ready.take(), std::mem::take(&mut shelf.spares))
+            self.take_all(&mut shelf)
         };
         let ready = ready.iter().map(|ready| ready.number());
         for number in ready.chain(spares.iter().map(Segment::number)) {
@@ -187,7 +259,7 @@ impl Supply {
     }
 
     fn start(&self, need: u64) -> Result<Work> {
-        let (size, spare) = {
+        let (size, spare, habit) = {
             let mut shelf = lock(&self.shelf);
             let mut size = match shelf.scarce {
                 true => FIRST_SEGMENT_BYTES.min(self.max_segment),
@@ -203,8 +275,10 @@ impl Supply {
                     .ok_or_else(|| Error::too_large("a frame"))?;
             }
             let spare = shelf.spares.iter().position(|spare| spare.size() == size);
-            (size, spare.map(|place| shelf.spares.swap_remove(place)))
+            let spare = spare.map(|place| shelf.spares.swap_remove(place));
+            (size, spare, shelf.habit())
         };
+        let lazy = self.how == LogWrite::Mapped && habit.stored_to && !habit.synced;
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let path = self.directory.join(segment_file_name(number));
         let stage = match spare {
@@ -224,18 +298,34 @@ impl Supply {
             None => {
                 let file = self.vfs.open(&path, OpenMode::CreateNew)?;
                 file.keep_in_place();
-                Stage::Zeros { file, written: 0 }
+                match lazy {
+                    true => Stage::Allocate { file },
+                    false => Stage::Zeros { file, written: 0 },
+                }
             }
         };
-        Ok(Work { number, size, stage })
+        Ok(Work {
+            number,
+            size,
+            lazy,
+            stage,
+        })
     }
 
     /// Does one step and gives the stage after it.
-    fn step(&self, stage: Stage, number: u64, size: u64) -> Result<Stage> {
+    fn step(&self, stage: Stage, number: u64, size: u64, lazy: bool) -> Result<Stage> {
         match stage {
+            Stage::Allocate { file } => {
+                file.allocate(0, size)?;
+                Ok(Stage::SyncFile { file })
+            }
             Stage::Zeros { file, written } => {
                 let end = written.saturating_add(STEP_BYTES).min(size);
-                write_zeros(file.as_ref(), written, end, size)?;
+                let piece = match size <= SMALL_SEGMENT_BYTES {
+                    true => SMALL_PIECE_BYTES,
+                    false => PIECE_BYTES,
+                };
+                write_zeros(file.as_ref(), written, end, piece)?;
                 file.start_write_back(written, end.saturating_sub(written));
                 Ok(if end < size {
                     Stage::Zeros { file, written: end }
@@ -255,15 +345,28 @@ impl Supply {
                 if !is_made(Defect::SegmentNameNotSynced) {
                     self.vfs.sync_directory(&self.directory)?;
                 }
-                let pays = match lock(&self.shelf).last_taken.upgrade() {
-                    // Populated pages are dirty ones, which the next sync writes: no use where `pwrite` does the work.
-                    Some(taken) => taken.was_stored_to(),
-                    None => true,
-                };
-                Ok(if pays && segment.map().is_some() {
+                // Populated pages are dirty ones, which the next sync writes: no use where `pwrite` does the work.
+                let pays = lock(&self.shelf).habit().stored_to;
+                Ok(if lazy && !segment.is_recycled() {
+                    Stage::Fill { segment, written: 0 }
+                } else if pays && segment.map().is_some() {
                     Stage::Populate { segment, done: 0 }
                 } else {
                     Stage::Ready { segment }
+                })
+            }
+            Stage::Fill { segment, written } => {
+                let end = written.saturating_add(STEP_BYTES).min(size);
+                if let Some(file) = segment.file() {
+                    write_zeros(file.as_ref(), written, end, LARGE_PIECE_BYTES)?;
+                }
+                Ok(if end < size {
+                    Stage::Fill {
+                        segment,
+                        written: end,
+                    }
+                } else {
+                    Stage::Populate { segment, done: 0 }
                 })
             }
             Stage::Populate { segment, done } => {
@@ -285,20 +388,79 @@ impl Supply {
     pub(crate) fn ready(&self, min_len: u64) -> bool {
         lock(&self.shelf)
             .ready
-            .as_ref()
+            .front()
             .is_some_and(|ready| ready.size() >= with_mark(min_len))
     }
 
-    /// Size of the segment that is ready; 0: none is.
+    /// Whether fewer segments are ready than should be once the current one is half used. One load.
+    pub(crate) fn is_short(&self) -> bool {
+        self.short.load(Ordering::Relaxed)
+    }
+
+    /// Whether a writer was faster than segments were made: then they are made whatever is used of the current one.
+    pub(crate) fn is_outrun(&self) -> bool {
+        lock(&self.shelf).wanted > 1
+    }
+
+    /// A commit had to wait for a segment.
+    pub(crate) fn note_outrun(&self) {
+        let mut shelf = lock(&self.shelf);
+        shelf.wanted = shelf.wanted.saturating_add(1).min(MOST_READY);
+        self.note_short(&shelf);
+    }
+
+    /// There is nothing left to do: what is ready or spare beyond the usual is given back.
+    pub(crate) fn calm_down(&self) -> Result<()> {
+        let surplus = {
+            let mut shelf = lock(&self.shelf);
+            if shelf.wanted == 1 {
+                return Ok(());
+            }
+            shelf.wanted = 1;
+            let mut surplus: Vec<u64> = Vec::new();
+            while shelf.ready.len() > 1 {
+                surplus.extend(shelf.ready.pop_back().map(|ready| ready.number()));
+            }
+            while shelf.spares.len() > MOST_SPARES {
+                surplus.extend(shelf.spares.pop().map(|spare| spare.number()));
+            }
+            surplus
+        };
+        surplus.into_iter().try_for_each(|number| self.unlink(number))
+    }
+
+    fn note_short(&self, shelf: &Shelf) {
+        self.short
+            .store(shelf.ready.len() < shelf.wanted, Ordering::Relaxed);
+    }
+
+    fn take_all(&self, shelf: &mut Shelf) -> (VecDeque<Arc<Segment>>, Vec<Segment>) {
+        let all = (
+            std::mem::take(&mut shelf.ready),
+            std::mem::take(&mut shelf.spares),
+        );
+        self.note_short(shelf);
+        all
+    }
+
+    /// Size of the segments that are ready; 0: none is.
     pub(crate) fn ready_bytes(&self) -> u64 {
-        lock(&self.shelf).ready.as_ref().map_or(0, |ready| ready.size())
+        lock(&self.shelf).ready.iter().map(|ready| ready.size()).sum()
     }
 
     /// The ready segment, if a frame of `min_len` bytes fits into it.
     pub(crate) fn take(&self, min_len: u64) -> Option<Arc<Segment>> {
         let mut shelf = lock(&self.shelf);
-        let taken = shelf.ready.take_if(|ready| ready.size() >= with_mark(min_len))?;
+        let fits = shelf.ready.front()?.size() >= with_mark(min_len);
+        let taken = fits.then(|| shelf.ready.pop_front()).flatten()?;
+        if let Some(last) = shelf.last_taken.upgrade() {
+            shelf.before = Habit {
+                stored_to: last.was_stored_to(),
+                synced: last.was_synced(),
+            };
+        }
         shelf.last_taken = Arc::downgrade(&taken);
+        self.note_short(&shelf);
         Some(taken)
     }
 
@@ -309,7 +471,11 @@ impl Supply {
         if let Ok(segment) = Arc::try_unwrap(segment) {
             let mut shelf = lock(&self.shelf);
             let wanted = !shelf.scarce && segment.size() == shelf.next_size;
-            if wanted && segment.is_reusable() && shelf.spares.len() < MOST_SPARES {
+            let most = match shelf.wanted {
+                1 => MOST_SPARES,
+                _ => MOST_SPARES_OUTRUN,
+            };
+            if wanted && segment.is_reusable() && shelf.spares.len() < most {
                 shelf.spares.push(segment);
                 return Ok(());
             }
@@ -343,7 +509,7 @@ impl Supply {
     fn kept(&self) -> bool {
         let under_way = lock(&self.work).is_some();
         let shelf = lock(&self.shelf);
-        under_way || shelf.ready.is_some() || !shelf.spares.is_empty()
+        under_way || !shelf.ready.is_empty() || !shelf.spares.is_empty()
     }
 
     /// Removes every file that is ready, spare or under way: for closing, and on a full disk.
@@ -352,10 +518,7 @@ impl Supply {
         if let Some(work) = lock(&self.work).take() {
             outcome = outcome.and(self.abandon(work));
         }
-        let (ready, spares) = {
-            let mut shelf = lock(&self.shelf);
-            (shelf.ready.take(), std::mem::take(&mut shelf.spares))
-        };
+        let (ready, spares) = self.take_all(&mut lock(&self.shelf));
         for number in ready
             .iter()
             .map(|ready| ready.number())
@@ -385,18 +548,13 @@ fn with_mark(frame_len: u64) -> u64 {
     frame_len.saturating_add(to_u64(MARK_BYTES))
 }
 
-/// `[from, to)` of a segment that is to be `size` long, in pieces that keep page-cache folios small.
-fn write_zeros(file: &dyn File, from: u64, to: u64, size: u64) -> Result<()> {
-    let zeros = [0_u8; PIECE_BYTES];
-    let most = if size <= SMALL_SEGMENT_BYTES {
-        SMALL_PIECE_BYTES
-    } else {
-        PIECE_BYTES
-    };
+/// `[from, to)` in pieces of this length: no page-cache folio gets larger than the piece it was written with.
+fn write_zeros(file: &dyn File, from: u64, to: u64, piece: usize) -> Result<()> {
+    static ZEROS: [u8; LARGE_PIECE_BYTES] = [0; LARGE_PIECE_BYTES];
     let mut at = from;
     while at < to {
-        let len = to_usize(to.saturating_sub(at)).unwrap_or(most).min(most);
-        file.write_at(at, zeros.get(..len).unwrap_or(&zeros))?;
+        let len = to_usize(to.saturating_sub(at)).unwrap_or(piece).min(piece);
+        file.write_at(at, ZEROS.get(..len).unwrap_or(&ZEROS))?;
         at = at.saturating_add(to_u64(len));
     }
     Ok(())

@@ -76,10 +76,15 @@ impl GroupSync {
         }
     }
 
+    #[inline]
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.is_poisoned.load(Ordering::Acquire)
+    }
+
     /// What poisoned the store, as [`Error::Poisoned`]. One load where nothing did.
     #[inline]
     pub(crate) fn poisoned(&self) -> Option<Error> {
-        if !self.is_poisoned.load(Ordering::Acquire) {
+        if !self.is_poisoned() {
             return None;
         }
         self.lock().poisoned.clone()

@@ -176,31 +176,34 @@ impl Spares {
 
 /// Commits of one command.
 impl Store {
-    /// In a batch whose memory an earlier one left, so that committing takes none.
+    /// In a batch whose memory an earlier one left, so that committing takes none. `data`: what the command carries.
     fn commit_one<T>(
         &self,
+        data: &[u8],
         add: impl FnOnce(&mut Batch) -> Result<()>,
         answer: impl FnOnce(&Batch) -> Result<T>,
     ) -> Result<T> {
         let mut batch = self.spares.take();
+        batch.draft.lend();
         let outcome = add(&mut batch)
-            .and_then(|()| self.commit(&mut batch, None))
+            .and_then(|()| self.engine.commit_lent(&mut batch.draft, None, data))
             .and_then(|_| answer(&batch));
         self.spares.give_back(batch);
         outcome
     }
 
     pub fn kv_set(&self, key: &[u8], value: &[u8]) -> Result<()> {
-        self.commit_one(|batch| batch.set_kv(key, value), |_| Ok(()))
+        self.commit_one(value, |batch| batch.set_kv(key, value), |_| Ok(()))
     }
 
     pub fn kv_delete(&self, key: &[u8]) -> Result<()> {
-        self.commit_one(|batch| batch.delete_kv(key), |_| Ok(()))
+        self.commit_one(&[], |batch| batch.delete_kv(key), |_| Ok(()))
     }
 
     /// Returns the record's index.
     pub fn stream_append(&self, name: &[u8], data: &[u8]) -> Result<u64> {
         self.commit_one(
+            data,
             |batch| batch.append_stream(name, Data::Bytes(data)),
             |batch| {
                 let (index, _) = batch.result(0)?;
@@ -210,23 +213,25 @@ impl Store {
     }
 
     pub fn stream_trim(&self, name: &[u8], before: u64) -> Result<()> {
-        self.commit_one(|batch| batch.trim_stream(name, before), |_| Ok(()))
+        self.commit_one(&[], |batch| batch.trim_stream(name, before), |_| Ok(()))
     }
 
     pub fn memory_append(&self, id: u64, tags: &Tags, data: &[u8]) -> Result<()> {
         self.commit_one(
+            data,
             |batch| batch.append_memory(id, tags, Data::Bytes(data)),
             |_| Ok(()),
         )
     }
 
     pub fn memory_delete(&self, id: u64) -> Result<()> {
-        self.commit_one(|batch| batch.delete_memory(id), |_| Ok(()))
+        self.commit_one(&[], |batch| batch.delete_memory(id), |_| Ok(()))
     }
 
     /// Commits a loose block and returns its address.
     pub fn block_append(&self, data: &[u8]) -> Result<BlockAddress> {
         self.commit_one(
+            data,
             |batch| batch.append_block(data),
             |batch| {
                 let (_, block) = batch.result(0)?;
@@ -236,7 +241,7 @@ impl Store {
     }
 
     pub fn block_free(&self, block: &BlockAddress) -> Result<()> {
-        self.commit_one(|batch| batch.free_block(block), |_| Ok(()))
+        self.commit_one(&[], |batch| batch.free_block(block), |_| Ok(()))
     }
 }
 

@@ -332,7 +332,7 @@ pub(super) fn allocate(_file: &File, offset: u64, len: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Starts writing a range to the disk without waiting for it. Whatever comes of it is told by the next sync.
+/// Has the kernel submit what is dirty in the range. Unlike with a wait, write-back errors stay for the sync to see.
 #[cfg(target_os = "linux")]
 pub(super) fn start_write_back(file: &File, offset: u64, len: u64) {
     if let (Ok(offset), Ok(len)) = (file_offset(offset), file_offset(len)) {

@@ -384,7 +384,7 @@ fn a_sync_between_reservation_and_write_does_not_make_the_next_one_miss_the_bloc
     writer.sync_all().unwrap();
     let offset = large_end(&first);
     let address = writer
-        .write_reserved(&chunk, offset, &[2; 33_000], large_total_bytes(33_000))
+        .write_reserved(&chunk, offset, &[2; 33_000], large_total_bytes(33_000), false)
         .unwrap();
     assert!(writer.unsynced_bytes() >= 33_000);
     writer.sync_all().unwrap();

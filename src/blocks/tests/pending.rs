@@ -43,7 +43,7 @@ fn push(pending: &Pending, frame: &Frame, chunk: u32, offset: u64, seq: u64) -> 
         chunk,
         offset,
         image_len: frame.image_len,
-        region: Arc::clone(&frame.region),
+        region: &frame.region,
         image_offset: frame.image_offset,
         frame_offset: 4_000,
         segment: 3,
@@ -234,4 +234,17 @@ fn readers_see_every_image_that_was_there_before_while_one_thread_adds() {
             added.store(index as u64 + 1, Ordering::Release);
         }
     });
+}
+
+#[test]
+fn frames_of_one_segment_take_little_more_than_24_bytes_each() {
+    let pending = Pending::new();
+    let frame = frame(1, &[100]);
+    for seq in 0..1_000 {
+        push(&pending, &frame, 2, 32 + seq * frame.image_len, 7 + seq).unwrap();
+    }
+    let heap = pending.heap_bytes();
+    assert!((24_000..32_000).contains(&heap), "{heap}");
+    let seqs = (0..1_000).map(|index| pending.get(index).unwrap().seq);
+    assert!(seqs.eq(7..1_007));
 }

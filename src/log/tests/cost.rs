@@ -45,7 +45,7 @@ fn an_append_of_100_bytes_by_memcpy() {
                     commands: &commands,
                     image: &[],
                 };
-                appender.append(&parts, written).unwrap();
+                appender.append(&parts, &mut [], written).unwrap();
             }
             let elapsed = start.elapsed().as_nanos();
             inside += elapsed;

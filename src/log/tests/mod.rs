@@ -212,6 +212,7 @@ impl Log {
                 commands: &commit.commands,
                 image: &commit.image,
             },
+            &mut [],
             written,
         )?;
         assert_eq!(appended.frame_len, frame_len);

@@ -186,3 +186,68 @@ fn closing_removes_what_is_ready_spare_or_under_way() {
     supply.discard().unwrap();
     assert_eq!(names(&disk), [segment_file_name(used.number())]);
 }
+
+/// Two segments that frames were copied into: from then on it is known how they are used.
+fn used(supply: &Supply) -> Arc<Segment> {
+    let first = make_ready(supply, 0);
+    first.note_stored_to();
+    let second = make_ready(supply, 0);
+    second.note_stored_to();
+    second
+}
+
+#[test]
+fn what_is_stored_to_and_never_synced_gets_a_name_and_a_length_on_disk_and_its_zeros_in_large_pieces() {
+    let disk = disk(1);
+    let supply = supply(&disk, 1 << 20);
+    let current = used(&supply);
+    let (writes, syncs) = (disk.count(Operation::Write), disk.count(Operation::Sync));
+    let lazy = make_ready(&supply, 600_000);
+    assert_eq!(
+        disk.count(Operation::Write) - writes,
+        4,
+        "1 MiB in pieces of 256 KiB"
+    );
+    assert_eq!(disk.count(Operation::Sync) - syncs, 1);
+    for seed in 0..50 {
+        let path = directory().join(segment_file_name(lazy.number()));
+        let file = disk.crash(seed).open(&path, OpenMode::Read).unwrap();
+        assert_eq!(file.len().unwrap(), lazy.size());
+    }
+    // Whoever asks for one sync is likely to ask for more: small pages again, on the disk before they are used.
+    drop(current);
+    lazy.note_stored_to();
+    lazy.sync().unwrap();
+    let writes = disk.count(Operation::Write);
+    make_ready(&supply, 600_000);
+    assert_eq!(
+        disk.count(Operation::Write) - writes,
+        256,
+        "1 MiB in pieces of 4 KiB"
+    );
+}
+
+#[test]
+fn a_writer_that_waited_finds_more_segments_ready_until_there_is_time_to_give_them_back() {
+    let disk = disk(1);
+    let supply = supply(&disk, 16 << 10);
+    assert!(supply.is_short() && !supply.is_outrun());
+    supply.note_outrun();
+    supply.note_outrun();
+    while supply.prepare(0).unwrap() || supply.is_short() {}
+    assert_eq!(names(&disk).len(), 3);
+    assert_eq!(supply.ready_bytes(), 3 * (16 << 10));
+    let numbers: Vec<u64> = (0..2).map(|_| supply.take(0).unwrap().number()).collect();
+    assert_eq!(numbers, [1, 2]);
+    assert!(supply.is_short());
+    while supply.prepare(0).unwrap() || supply.is_short() {}
+    supply.calm_down().unwrap();
+    assert!(!supply.is_outrun() && !supply.is_short());
+    assert_eq!(supply.take(0).unwrap().number(), 3);
+    assert!(supply.take(0).is_none());
+    // A frame that fits into none of them gets a segment behind them all.
+    supply.note_outrun();
+    while supply.prepare(0).unwrap() || supply.is_short() {}
+    let large = make_ready(&supply, 100_000);
+    assert!(large.number() > 7 && supply.take(0).is_none());
+}
