@@ -283,7 +283,7 @@ typedef struct {
     uint32_t last;
     // Memory id, stream index, or the first index that a trim keeps (UINT64_MAX: the stream was dropped).
     uint64_t id;
-    // Where the kind has one, else zero.
+    // Where the kind has one, else zero; pairs and stream records of up to 1,024 bytes have none.
     sarsen_block block;
     // Key or stream name.
     sarsen_bytes key;
@@ -651,8 +651,8 @@ sarsen_status sarsen_batch_commit(sarsen_batch *batch,
                                   sarsen_error **error);
 
 // What command number `command`, from 0, of the batch last committed OK was given: the index of a stream record
-// (UINT64_MAX for other commands) and the address of its block (all zero where it has none). Either may be NULL.
-// INVALID_ARGUMENT once the batch was changed.
+// (UINT64_MAX for other commands) and the address of its block (all zero where it has none, as pairs and stream records
+// of up to 1,024 bytes). Either may be NULL. INVALID_ARGUMENT once the batch was changed.
 sarsen_status sarsen_batch_result(const sarsen_batch *batch,
                                   size_t command,
                                   uint64_t *out_index,

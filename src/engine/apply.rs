@@ -281,20 +281,15 @@ fn apply_step(
         }
         Command::AppendStream { name, block: source } => {
             let address = block()?;
-            let stream = step
-                .stream
-                .ok_or_else(|| inconsistent("a stream command was not assigned"))?;
-            if stream.effect == StreamEffect::Created {
-                let stream_id = record::encode_stream_id(stream.stream_id);
-                record::stream_name_key_to(key, name.0);
-                memtable.insert(key, seq, kind::STREAM_NAME, &stream_id)?;
-                tally.counts.streams += 1;
-            }
-            stream_record_key_to(key, &stream);
+            let stream = appended(memtable, seq, step, name.0, key, tally)?;
             memtable.insert(key, seq, kind::STREAM_RECORD, &address.encode())?;
             hold(memtable, seq, source, &address, key, second)?;
             note_bounds(bounds, step.ordinal, &stream);
-            tally.counts.stream_records += 1;
+        }
+        Command::AppendInlineRecord { name, record } => {
+            let stream = appended(memtable, seq, step, name.0, key, tally)?;
+            memtable.insert(key, seq, kind::STREAM_INLINE, record.0)?;
+            note_bounds(bounds, step.ordinal, &stream);
         }
         Command::TrimStream { name, .. } => {
             let stream = step
@@ -312,6 +307,29 @@ fn apply_step(
         }
     }
     Ok(())
+}
+
+/// What an append of a record comes to, beside the record's own entry, whose key is left in `key`.
+fn appended(
+    memtable: &Memtable,
+    seq: u64,
+    step: &Step<'_>,
+    name: &[u8],
+    key: &mut Vec<u8>,
+    tally: &mut Tally,
+) -> Result<StreamAssignment> {
+    let stream = step
+        .stream
+        .ok_or_else(|| inconsistent("a stream command was not assigned"))?;
+    if stream.effect == StreamEffect::Created {
+        let stream_id = record::encode_stream_id(stream.stream_id);
+        record::stream_name_key_to(key, name);
+        memtable.insert(key, seq, kind::STREAM_NAME, &stream_id)?;
+        tally.counts.streams += 1;
+    }
+    stream_record_key_to(key, &stream);
+    tally.counts.stream_records += 1;
+    Ok(stream)
 }
 
 fn note_bounds(bounds: &mut Vec<(u64, u32, StreamBounds)>, ordinal: u32, stream: &StreamAssignment) {

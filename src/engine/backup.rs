@@ -50,7 +50,7 @@ impl BuildObserver for SnapshotOnly {
             kind::KV_INLINE | kind::KV_BLOCK => self.counts.kv += 1,
             kind::MEMORY => self.counts.memories += 1,
             kind::STREAM_NAME => self.counts.streams += 1,
-            kind::STREAM_RECORD => self.counts.stream_records += 1,
+            kind::STREAM_RECORD | kind::STREAM_INLINE => self.counts.stream_records += 1,
             kind::HOLD
                 if matches!(
                     RecordKey::decode(entry.key),

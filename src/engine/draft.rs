@@ -230,16 +230,20 @@ impl Draft {
     pub(crate) fn append_stream(&mut self, name: &[u8], at: Option<u64>, data: Data<'_>) -> Result<()> {
         check_key(name)?;
         let before = self.begin()?;
-        let (place, block) = self.place(STREAM_RECORD_KEY_BYTES, data)?;
-        self.finish(
-            before,
-            Command::AppendStream {
-                name: Bytes(name),
-                block,
-            },
-            place,
-            Some((name, StreamIntent::Append { at })),
-        )
+        let name_bytes = Bytes(name);
+        let (place, command) = match data {
+            Data::Bytes(record) if record.len() <= MAX_INLINE_BYTES => {
+                let record = Bytes(record);
+                let name = name_bytes;
+                (BlockPlace::None, Command::AppendInlineRecord { name, record })
+            }
+            data => {
+                let (place, block) = self.place(STREAM_RECORD_KEY_BYTES, data)?;
+                let name = name_bytes;
+                (place, Command::AppendStream { name, block })
+            }
+        };
+        self.finish(before, command, place, Some((name, StreamIntent::Append { at })))
     }
 
     /// `u64::MAX` drops the stream.
@@ -349,7 +353,7 @@ impl Draft {
             }
         }
         let stream = stream.map(|(name, intent)| {
-            // Both stream commands start with a u32 variant and the name's u64 length.
+            // All stream commands start with a u32 variant and the name's u64 length.
             let start = before.commands + 12;
             self.streams.push(StreamDraft {
                 name: start..start + name.len(),

@@ -151,7 +151,7 @@ impl BuildObserver for Observer {
             kind::KV_INLINE | kind::KV_BLOCK => self.dropped.kv -= 1,
             kind::MEMORY => self.dropped.memories -= 1,
             kind::STREAM_NAME => self.dropped.streams -= 1,
-            kind::STREAM_RECORD => self.dropped.stream_records -= 1,
+            kind::STREAM_RECORD | kind::STREAM_INLINE => self.dropped.stream_records -= 1,
             kind::HOLD
                 if matches!(
                     RecordKey::decode(entry.key),

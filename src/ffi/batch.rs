@@ -279,8 +279,8 @@ pub unsafe extern "C" fn sarsen_batch_commit(
 }
 
 /// What command number `command`, from 0, of the batch last committed OK was given: the index of a stream record
-/// (UINT64_MAX for other commands) and the address of its block (all zero where it has none). Either may be NULL.
-/// INVALID_ARGUMENT once the batch was changed.
+/// (UINT64_MAX for other commands) and the address of its block (all zero where it has none, as pairs and stream records
+/// of up to 1,024 bytes). Either may be NULL. INVALID_ARGUMENT once the batch was changed.
 #[no_mangle]
 pub unsafe extern "C" fn sarsen_batch_result(
     batch: *const sarsen_batch,

@@ -54,7 +54,7 @@ pub struct sarsen_command {
     pub last: u32,
     /// Memory id, stream index, or the first index that a trim keeps (UINT64_MAX: the stream was dropped).
     pub id: u64,
-    /// Where the kind has one, else zero.
+    /// Where the kind has one, else zero; pairs and stream records of up to 1,024 bytes have none.
     pub block: sarsen_block,
     /// Key or stream name.
     pub key: sarsen_bytes,

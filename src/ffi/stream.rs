@@ -192,9 +192,11 @@ pub unsafe extern "C" fn sarsen_stream_iter_next(
             let index = Out::optional(out_index, 0);
             let record = Out::optional(out_record, sarsen_bytes::EMPTY);
             let this = borrow_mut(iter)?;
-            let _call = this.shared.enter()?;
-            if !this.iter.next()? {
-                return Err(Error::End);
+            if !(this.shared.is_open() && this.iter.next_in_page()) {
+                let _call = this.shared.enter()?;
+                if !this.iter.next()? {
+                    return Err(Error::End);
+                }
             }
             index.set(this.iter.index());
             record.set(sarsen_bytes::of(this.iter.record()));

@@ -85,6 +85,11 @@ pub(crate) enum Command<'a> {
         name: Bytes<'a>,
         before: u64,
     },
+    /// A record that is short enough to lie in the index.
+    AppendInlineRecord {
+        name: Bytes<'a>,
+        record: Bytes<'a>,
+    },
 }
 
 impl<'a> Bytes<'a> {
@@ -196,6 +201,11 @@ impl<'a> Command<'a> {
                 name.encode_to(out);
                 out.extend_from_slice(&before.to_le_bytes());
             }
+            Command::AppendInlineRecord { name, record } => {
+                out.extend_from_slice(&8_u32.to_le_bytes());
+                name.encode_to(out);
+                record.encode_to(out);
+            }
         }
     }
 
@@ -211,6 +221,9 @@ impl<'a> Command<'a> {
                     ValueSource::Block(_) => 0,
                 };
                 FIXED.saturating_add(key.0.len()).saturating_add(value)
+            }
+            Command::AppendInlineRecord { name, record } => {
+                FIXED.saturating_add(name.0.len()).saturating_add(record.0.len())
             }
             Command::DeleteKv { key: name }
             | Command::AppendStream { name, .. }
@@ -237,6 +250,7 @@ impl<'a> Command<'a> {
             Command::SetKv { key, .. }
             | Command::DeleteKv { key }
             | Command::AppendStream { name: key, .. }
+            | Command::AppendInlineRecord { name: key, .. }
             | Command::TrimStream { name: key, .. } => key.0.len() <= super::MAX_KEY_BYTES,
             Command::AppendBlock { .. } | Command::FreeBlock { .. } | Command::DeleteMemory { .. } => true,
         }
@@ -280,6 +294,10 @@ impl<'a> Command<'a> {
                 name: Bytes::decode(reader)?,
                 before: reader.u64()?,
             },
+            8 => Command::AppendInlineRecord {
+                name: Bytes::decode(reader)?,
+                record: Bytes::decode(reader)?,
+            },
             _ => return None,
         })
     }
@@ -299,7 +317,10 @@ impl<'a> Command<'a> {
 
     /// Whether the assigned section has an entry for this command.
     pub(crate) fn is_stream(&self) -> bool {
-        matches!(self, Command::AppendStream { .. } | Command::TrimStream { .. })
+        matches!(
+            self,
+            Command::AppendStream { .. } | Command::TrimStream { .. } | Command::AppendInlineRecord { .. }
+        )
     }
 }
 

@@ -8,7 +8,7 @@
 //! | tag | u16 length, tag, id | the memory's version |
 //! | stream name | name | stream id |
 //! | stream | id, 0 | bounds |
-//! | stream | id, 1, index | block |
+//! | stream | id, 1, index | inline bytes or a block |
 //! | block | chunk, offset | empty: a loose block that holds itself |
 //! | block | chunk, offset, owner's index key | empty: a record that holds a named or large block |
 
@@ -35,6 +35,7 @@ pub(crate) mod kind {
     pub(crate) const STREAM_BOUNDS: u8 = 6;
     pub(crate) const STREAM_RECORD: u8 = 7;
     pub(crate) const HOLD: u8 = 8;
+    pub(crate) const STREAM_INLINE: u8 = 9;
 }
 
 /// Length of the index key of a stream record, the owner that a stream's block names.
@@ -104,6 +105,14 @@ pub(crate) fn stream_record_key_to(out: &mut Vec<u8>, stream_id: u64, index: u64
         SPACE_STREAM,
         &[&stream_id.to_be_bytes(), &[1], &index.to_be_bytes()],
     );
+}
+
+/// The index of the record whose key this is.
+#[inline(always)]
+pub(crate) fn index_of_record(key: &[u8]) -> Option<u64> {
+    let (before, index) = key.split_last_chunk::<8>()?;
+    let is_record = before.len() == 10 && before.first() == Some(&SPACE_STREAM) && before.last() == Some(&1);
+    is_record.then(|| u64::from_be_bytes(*index))
 }
 
 /// The key of a loose block's hold on itself; with an owner, of that record's hold on the block.

@@ -4,15 +4,16 @@
 //! that take no lock and never wait. Nothing is ever removed or moved: it all goes when the memtable does, except
 //! arenas that somebody pinned through an `Arc<Region>`.
 //!
-//! Keys and values lie in *arenas* (anonymous regions), each entry as one record. Nodes lie apart, as u32 words:
-//! eight bytes that sort as the key does, for comparing without a look at the arena, the place of the record, a link for each level.
-//! Equal (key, seq) are ordered by node, the later one first, so the order is total and walking back is one search.
+//! Keys and values lie in *arenas* (anonymous regions), each version as one record, which names the record of the
+//! version before it. Nodes, one a key, lie apart, as u32 words: eight bytes that sort as the key does, for comparing
+//! without a look at the arena, the place of the newest version's record, a link for each level.
 //!
 //! **Publication.** An insert stores the record and the node's words while no link leads to the node, then stores
-//! the links to it with `Release`, the lowest level first. A reader learns a node's number only by loading such a
-//! link with `Acquire`, so all that was stored before it, in the record, in the node and in the tables of arenas and
-//! words, is visible to that reader and is never stored to again; only the links of the node change later, each by
-//! one atomic store. A node that is linked on its lower levels only is merely found by a longer way. The bytes
+//! the links to it with `Release`, the lowest level first; or, where the key has a node, the record's place in there,
+//! with `Release` as well. A reader learns a node's number and a record's place only by loading such a word with
+//! `Acquire`, so all that was stored before it, in the record, in the node and in the tables of arenas and words, is
+//! visible to that reader and is never stored to again; only the links and the place of the node change later, each
+//! by one atomic store. A node that is linked on its lower levels only is merely found by a longer way. The bytes
 //! behind a record's end are not part of any slice handed out, so later records may be stored there meanwhile.
 
 use crate::vfs::sync::{
@@ -20,7 +21,6 @@ use crate::vfs::sync::{
     disordered, Mutex,
 };
 use std::{
-    cmp::Ordering as Order,
     fmt,
     sync::{
         atomic::Ordering::{Acquire, Relaxed, Release},
@@ -28,17 +28,17 @@ use std::{
     },
 };
 
-use super::{Entry, Hit};
+use super::{
+    growing::{memtable_full, Growing},
+    hints::{Hint, Hints, LEVELS, NIL},
+    Entry, Hit,
+};
 use crate::{
     error::{Error, Result},
     format::{align4096, align8, bytes::to_u64, record::sort_number},
     vfs::Region,
 };
 
-/// Levels of the list. One node in four reaches the next level, so these serve 4^12 = 16 million entries well.
-const LEVELS: usize = 12;
-/// The head's number and, since nothing links to the head, the link that leads nowhere.
-const NIL: u32 = 0;
 /// Words of a node before its links: two of key prefix, one of place.
 const LINKS: usize = 3;
 
@@ -52,12 +52,17 @@ const MOST_ARENAS: u32 = 1 << (u32::BITS - PLACE_OFFSET_BITS);
 const _: () = assert!(LARGEST_ARENA_BYTES == 8 << PLACE_OFFSET_BITS);
 const _: () = assert!(SHARED_RECORD_BYTES <= LARGEST_ARENA_BYTES);
 
-/// A record: seq u64; kind u8, key length u24, value length u32; the key; the value. In an arena of its own both
-/// lengths are u64s behind the usual header, whose key length is then `WIDE`.
+/// A record: seq u64; kind u8, key length u24, value length u32; the place of the version before it, as a u64, if the
+/// key length has the bit `CHAINED`; the key; the value. In an arena of its own both lengths are u64s behind the usual
+/// header, whose key length is then `WIDE`, and the place of the version before it is there always.
 const HEADER_BYTES: u64 = 16;
-const WIDE_HEADER_BYTES: u64 = 32;
+const CHAINED_HEADER_BYTES: u64 = 24;
+const WIDE_HEADER_BYTES: u64 = 40;
 const WIDE: u64 = 0xff_ffff;
-const _: () = assert!(SHARED_RECORD_BYTES < WIDE);
+const CHAINED: u64 = 1 << 22;
+const _: () = assert!(SHARED_RECORD_BYTES < CHAINED);
+/// No place: no record is so short that it starts there.
+const NOWHERE: u32 = u32::MAX;
 
 /// Words: the first four buckets take 1 KiB each; 92 buckets hold 2^32 words.
 type Words = Growing<AtomicU32, 256, 92>;
@@ -85,33 +90,70 @@ impl Memtable {
         }
     }
 
-    /// Adds a version. Where (key, seq) is there already, this one comes first. An insert that fails changed nothing
-    /// that a reader could see. O(log n), less where the key is next to one that was inserted a moment ago.
+    /// Adds a version; of one key they come in the order of their seqs. Where (key, seq) is there already, this one comes
+    /// first. An insert that fails changed nothing that a reader could see. O(log n), less where the key is next to one
+    /// that was inserted a moment ago.
     pub(crate) fn insert(&self, key: &[u8], seq: u64, kind: u8, value: &[u8]) -> Result<()> {
         let mut writer = self
             .writer
             .lock()
             .map_err(|_| Error::internal("an insert into the memtable panicked"))?;
-        let writer = &mut *writer;
-        let height = writer.next_height();
-        let place = self.put_record(writer, key, seq, kind, value)?;
-        let number = self.new_node(writer, LINKS + height)?;
-        let target = Target::newest(key, seq);
-
-        let hint = writer.hint(key);
-        if !self.hint_fits(hint, &target, height) {
-            let top = self.height.load(Relaxed).max(height);
-            self.descend(&target, top, |level, node| {
-                if let Some(previous) = hint.previous.get_mut(level) {
-                    *previous = node;
-                }
-            });
+        let Writer { room, random, hints } = &mut *writer;
+        let height = next_height(random);
+        let target = Target::new(key);
+        let hint = hints.of(key, &self.heap_bytes);
+        if !self.is_key_of(hint.node, &target) {
+            if !self.hint_fits(hint, &target, height) {
+                let top = self.height.load(Relaxed).max(height);
+                self.descend(&target, top, |level, node| {
+                    if let Some(previous) = hint.previous.get_mut(level) {
+                        *previous = node;
+                    }
+                });
+            }
+            let [lowest, ..] = hint.previous;
+            let next = self.node(lowest).link(0);
+            if !self.is_key_of(next, &target) {
+                let version = Version {
+                    seq,
+                    kind,
+                    older: NOWHERE,
+                };
+                let place = self.put_record(room, &version, key, value)?;
+                let number = self.new_node(room, LINKS + height)?;
+                self.link_in(number, &target, place, hint.previous.iter().take(height));
+                (hint.node, hint.height) = (number, height as u32);
+                // A reader that doesn't see this yet starts its searches one level lower.
+                self.height.fetch_max(height, Relaxed);
+                self.count_entry();
+                return Ok(());
+            }
+            // Higher than that it may be, but then a search will notice.
+            (hint.node, hint.height) = (next, 1);
         }
+        let node = self.node(hint.node);
+        let older = node.place();
+        if self.record_at(older).is_none_or(|newest| newest.seq > seq) {
+            return Err(Error::internal("a version older than what the memtable has"));
+        }
+        let place = self.put_record(room, &Version { seq, kind, older }, key, value)?;
+        node.set_place(place, Release);
+        self.count_entry();
+        Ok(())
+    }
+
+    /// Fills a node that nothing leads to yet and has the nodes before it, from the lowest level on, lead to it.
+    fn link_in<'a>(
+        &self,
+        number: u32,
+        target: &Target<'_>,
+        place: u32,
+        previous: impl Iterator<Item = &'a u32> + Clone,
+    ) {
         let node = self.node(number);
         if !disordered!(LinkedBeforeFilled) {
             node.fill(target.prefix, place);
         }
-        let previous = hint.previous.iter().take(height);
         for (level, &previous) in previous.clone().enumerate() {
             node.set_link(level, self.node(previous).link(level), Relaxed);
         }
@@ -121,13 +163,11 @@ impl Memtable {
         if disordered!(LinkedBeforeFilled) {
             node.fill(target.prefix, place);
         }
-        hint.node = number;
-        hint.height = height;
-        // A reader that doesn't see this yet starts its searches one level lower.
-        self.height.fetch_max(height, Relaxed);
+    }
+
+    fn count_entry(&self) {
         self.entries
             .store(self.entries.load(Relaxed).saturating_add(1), Relaxed);
-        Ok(())
     }
 
     /// Newest version of `key` at or below `seq`; tombstones too.
@@ -142,15 +182,18 @@ impl Memtable {
 
     #[inline(never)]
     fn get_by_search(&self, key: &[u8], seq: u64) -> Option<Hit<'_>> {
-        let target = Target::newest(key, seq);
+        let target = Target::new(key);
         let (_, number) = self.find(&target);
         let node = self.linked(number)?;
         if node.prefix() != target.prefix {
             return None;
         }
-        let record = self.record(node)?;
+        let mut record = self.record_at(node.place())?;
         if record.key != key {
             return None;
+        }
+        while record.seq > seq {
+            record = self.record_at(record.older)?;
         }
         Some(Hit {
             seq: record.seq,
@@ -175,6 +218,7 @@ impl Memtable {
         MemtableCursor {
             memtable: Arc::clone(self),
             at: NIL,
+            place: NOWHERE,
             repeats_key: false,
         }
     }
@@ -195,7 +239,7 @@ impl Memtable {
             let next = last_node.link(level);
             if next != beyond && next != NIL {
                 let next_node = self.node(next);
-                if self.is_before(next, next_node, target) {
+                if self.is_before(next_node, target) {
                     (last, last_node) = (next, next_node);
                     continue;
                 }
@@ -215,15 +259,15 @@ impl Memtable {
         if hint.node == NIL {
             return false;
         }
-        if self.is_before(hint.node, self.node(hint.node), target) {
+        if self.is_before(self.node(hint.node), target) {
             hint.previous
                 .iter_mut()
-                .take(hint.height)
+                .take(hint.height as usize)
                 .for_each(|previous| *previous = hint.node);
         } else {
             // On higher levels the previous node is this one or an earlier one, so it's before the target as well.
             let [lowest, ..] = hint.previous;
-            if lowest != NIL && !self.is_before(lowest, self.node(lowest), target) {
+            if lowest != NIL && !self.is_before(self.node(lowest), target) {
                 return false;
             }
         }
@@ -231,7 +275,7 @@ impl Memtable {
         for (level, &previous) in hint.previous.iter().take(height).enumerate() {
             let next = self.node(previous).link(level);
             if next != beyond && next != NIL {
-                if self.is_before(next, self.node(next), target) {
+                if self.is_before(self.node(next), target) {
                     return false;
                 }
                 beyond = next;
@@ -241,23 +285,36 @@ impl Memtable {
     }
 
     #[inline(always)]
-    fn is_before(&self, number: u32, node: Node<'_>, target: &Target<'_>) -> bool {
+    fn is_before(&self, node: Node<'_>, target: &Target<'_>) -> bool {
         let prefix = node.prefix();
         if prefix != target.prefix {
             return prefix < target.prefix;
         }
-        self.is_before_by_record(number, node, target)
+        self.key_of(node).is_some_and(|key| key < target.key)
     }
 
-    fn is_before_by_record(&self, number: u32, node: Node<'_>, target: &Target<'_>) -> bool {
-        let Some(record) = self.record(node) else {
-            return false;
-        };
-        match record.key.cmp(target.key) {
-            Order::Less => true,
-            Order::Greater => false,
-            Order::Equal => record.seq > target.seq || (record.seq == target.seq && number > target.node),
+    /// Whether there is such a node, and it is that of the target's key.
+    #[inline]
+    fn is_key_of(&self, number: u32, target: &Target<'_>) -> bool {
+        self.linked(number)
+            .is_some_and(|node| node.prefix() == target.prefix && self.key_of(node) == Some(target.key))
+    }
+
+    fn key_of(&self, node: Node<'_>) -> Option<&[u8]> {
+        self.record_at(node.place()).map(|record| record.key)
+    }
+
+    /// Place of the oldest version of a node's key; `NOWHERE` for the head.
+    fn oldest(&self, number: u32) -> u32 {
+        let mut place = self.linked(number).map_or(NOWHERE, Node::place);
+        while let Some(older) = self
+            .record_at(place)
+            .map(|record| record.older)
+            .filter(|older| *older != NOWHERE)
+        {
+            place = older;
         }
+        place
     }
 
     /// The node whose words start at `number`.
@@ -273,10 +330,12 @@ impl Memtable {
         (number != NIL).then(|| self.node(number))
     }
 
-    /// Always there for a linked node.
+    /// Always there for the place that a linked node or a record names.
     #[inline]
-    fn record(&self, node: Node<'_>) -> Option<Record<'_>> {
-        let place = node.place();
+    fn record_at(&self, place: u32) -> Option<Record<'_>> {
+        if place == NOWHERE {
+            return None;
+        }
         let [slot, ..] = self.arenas.from(place >> PLACE_OFFSET_BITS) else {
             return None;
         };
@@ -284,12 +343,17 @@ impl Memtable {
         let offset = u64::from(place & ((1 << PLACE_OFFSET_BITS) - 1)) * 8;
         let [seq, packed] = words_at(arena, offset)?;
         let [kind, ..] = packed.to_le_bytes();
-        let (header, key_len, value_len) = match (packed >> 8) & WIDE {
+        let (header, key_len, value_len, older) = match (packed >> 8) & WIDE {
             WIDE => {
                 let [key_len, value_len] = words_at(arena, offset.checked_add(HEADER_BYTES)?)?;
-                (WIDE_HEADER_BYTES, key_len, value_len)
+                let older = word_at(arena, offset.checked_add(WIDE_HEADER_BYTES - 8)?)?;
+                (WIDE_HEADER_BYTES, key_len, value_len, older)
             }
-            key_len => (HEADER_BYTES, key_len, packed >> 32),
+            key_len if key_len & CHAINED != 0 => {
+                let older = word_at(arena, offset.checked_add(HEADER_BYTES)?)?;
+                (CHAINED_HEADER_BYTES, key_len & !CHAINED, packed >> 32, older)
+            }
+            key_len => (HEADER_BYTES, key_len, packed >> 32, u64::from(NOWHERE)),
         };
         let key_offset = offset.checked_add(header)?;
         let key = arena.bytes(key_offset, key_len)?;
@@ -300,11 +364,12 @@ impl Memtable {
             key,
             value_offset: key_offset.checked_add(key_len)?,
             value_len,
+            older: u32::try_from(older).ok()?,
         })
     }
 
     /// Stores a record that nothing leads to yet; its place.
-    fn put_record(&self, writer: &mut Writer, key: &[u8], seq: u64, kind: u8, value: &[u8]) -> Result<u32> {
+    fn put_record(&self, room: &mut Room, version: &Version, key: &[u8], value: &[u8]) -> Result<u32> {
         let full = || Error::too_large("a key with its value, for this machine's memory");
         let outside = || Error::internal("a memtable record outside its arena");
         let (key_len, value_len) = (to_u64(key.len()), to_u64(value.len()));
@@ -314,29 +379,38 @@ impl Memtable {
             return Err(full());
         }
         let wide = body > SHARED_RECORD_BYTES - HEADER_BYTES;
-        let header_bytes = if wide { WIDE_HEADER_BYTES } else { HEADER_BYTES };
+        let chained = version.older != NOWHERE;
+        let header_bytes = match (wide, chained) {
+            (true, _) => WIDE_HEADER_BYTES,
+            (false, true) => CHAINED_HEADER_BYTES,
+            (false, false) => HEADER_BYTES,
+        };
         let len = header_bytes + body;
         let (number, arena, offset) = if wide {
-            let (number, arena) = self.new_arena(writer, len)?;
+            let (number, arena) = self.new_arena(room, len)?;
             self.heap_bytes.fetch_add(align4096(len), Relaxed);
             (number, arena, 0)
         } else {
-            self.shared_room(writer, len)?
+            self.shared_room(room, len)?
         };
 
+        let (packed_key, packed_value) = match (wide, chained) {
+            (true, _) => (WIDE, 0),
+            (false, true) => (key_len | CHAINED, value_len),
+            (false, false) => (key_len, value_len),
+        };
+        let packed = u64::from(version.kind) | packed_key << 8 | packed_value << 32;
+        let older = u64::from(version.older);
+        let fields = if wide {
+            [version.seq, packed, key_len, value_len, older]
+        } else {
+            [version.seq, packed, older, 0, 0]
+        };
         let mut header = [0; WIDE_HEADER_BYTES as usize];
-        let (packed_key, packed_value) = if wide { (WIDE, 0) } else { (key_len, value_len) };
-        let fields = [
-            seq,
-            u64::from(kind) | packed_key << 8 | packed_value << 32,
-            key_len,
-            value_len,
-        ];
         for (to, field) in header.chunks_exact_mut(8).zip(fields) {
             to.copy_from_slice(&field.to_le_bytes());
         }
-        let (narrow, _) = header.split_at(HEADER_BYTES as usize);
-        let header = if wide { &header[..] } else { narrow };
+        let header = header.get(..header_bytes as usize).unwrap_or_default();
         arena.store(offset, header).ok_or_else(outside)?;
         arena.store(offset + header_bytes, key).ok_or_else(outside)?;
         arena
@@ -347,26 +421,26 @@ impl Memtable {
     }
 
     /// Room for `len <= SHARED_RECORD_BYTES` bytes in the arena that is being filled, or in a new one.
-    fn shared_room<'a>(&'a self, writer: &mut Writer, len: u64) -> Result<(u32, &'a Arc<Region>, u64)> {
-        let filling = match writer.filling {
+    fn shared_room<'a>(&'a self, room: &mut Room, len: u64) -> Result<(u32, &'a Arc<Region>, u64)> {
+        let filling = match room.filling {
             Some(number) => self.arena(number).map(|arena| (number, arena)),
             None => None,
         };
         let (number, arena, offset) = match filling {
-            Some((number, arena)) if arena.len().saturating_sub(writer.filled) >= len => {
-                (number, arena, writer.filled)
+            Some((number, arena)) if arena.len().saturating_sub(room.filled) >= len => {
+                (number, arena, room.filled)
             }
             _ => {
-                let bytes = writer.next_arena_bytes.max(align4096(len));
-                let (number, arena) = self.new_arena(writer, bytes)?;
-                writer.next_arena_bytes = (writer.next_arena_bytes * 2).min(LARGEST_ARENA_BYTES);
-                writer.filling = Some(number);
-                writer.filled = 0;
+                let bytes = room.next_arena_bytes.max(align4096(len));
+                let (number, arena) = self.new_arena(room, bytes)?;
+                room.next_arena_bytes = (room.next_arena_bytes * 2).min(LARGEST_ARENA_BYTES);
+                room.filling = Some(number);
+                room.filled = 0;
                 (number, arena, 0)
             }
         };
-        writer.filled = align8(offset + len);
-        let touched = align4096(writer.filled) - align4096(offset);
+        room.filled = align8(offset + len);
+        let touched = align4096(room.filled) - align4096(offset);
         if touched > 0 {
             self.heap_bytes.fetch_add(touched, Relaxed);
         }
@@ -374,8 +448,8 @@ impl Memtable {
     }
 
     /// An arena of at least `bytes`, none of them touched.
-    fn new_arena(&self, writer: &mut Writer, bytes: u64) -> Result<(u32, &Arc<Region>)> {
-        let number = writer.arenas;
+    fn new_arena(&self, room: &mut Room, bytes: u64) -> Result<(u32, &Arc<Region>)> {
+        let number = room.arenas;
         let len =
             usize::try_from(bytes).map_err(|_| Error::too_large("an entry, for this machine's memory"))?;
         if number >= MOST_ARENAS {
@@ -389,7 +463,7 @@ impl Memtable {
         let [slot, ..] = self.arenas.from(number) else {
             return Err(memtable_full());
         };
-        writer.arenas = number + 1;
+        room.arenas = number + 1;
         Ok((number, slot.get_or_init(|| arena)))
     }
 
@@ -398,13 +472,13 @@ impl Memtable {
     }
 
     /// A node of `len` words that nothing leads to yet, all of them in one bucket.
-    fn new_node(&self, writer: &mut Writer, len: usize) -> Result<u32> {
-        if writer.words == 0 {
+    fn new_node(&self, room: &mut Room, len: usize) -> Result<u32> {
+        if room.words == 0 {
             let bytes = self.words.ensure(NIL, || AtomicU32::new(0))?;
             self.heap_bytes.fetch_add(bytes, Relaxed);
-            writer.words = to_u32(LINKS + LEVELS)?;
+            room.words = to_u32(LINKS + LEVELS)?;
         }
-        let mut number = writer.words;
+        let mut number = room.words;
         let rest = Words::rest_of_bucket(number);
         if rest < len {
             number = number.checked_add(to_u32(rest)?).ok_or_else(memtable_full)?;
@@ -414,7 +488,7 @@ impl Memtable {
         if bytes > 0 {
             self.heap_bytes.fetch_add(bytes, Relaxed);
         }
-        writer.words = end;
+        room.words = end;
         Ok(number)
     }
 }
@@ -433,6 +507,8 @@ impl fmt::Debug for Memtable {
 pub(crate) struct MemtableCursor {
     memtable: Arc<Memtable>,
     at: u32,
+    /// Of the record of one of that node's versions.
+    place: u32,
     /// `next` came from another version of the same key.
     repeats_key: bool,
 }
@@ -440,16 +516,27 @@ pub(crate) struct MemtableCursor {
 impl MemtableCursor {
     /// To this key's newest version at or below `seq`, or else to the next key.
     pub(crate) fn seek(&mut self, key: &[u8], seq: u64) {
-        (_, self.at) = self.memtable.find(&Target::newest(key, seq));
+        let target = Target::new(key);
+        let (_, number) = self.memtable.find(&target);
+        self.go_to_newest(number);
+        if self.memtable.is_key_of(number, &target) {
+            while self.record().is_some_and(|record| record.seq > seq) {
+                self.next();
+                if !self.repeats_key {
+                    break;
+                }
+            }
+        }
     }
 
     /// To the last version of the last key below `key`.
     pub(crate) fn seek_before(&mut self, key: &[u8]) {
-        (self.at, _) = self.memtable.find(&Target::newest(key, u64::MAX));
+        let (number, _) = self.memtable.find(&Target::new(key));
+        self.go_to_oldest(number);
     }
 
     pub(crate) fn seek_first(&mut self) {
-        self.at = self.memtable.node(NIL).link(0);
+        self.go_to_newest(self.memtable.node(NIL).link(0));
     }
 
     pub(crate) fn seek_last(&mut self) {
@@ -462,19 +549,17 @@ impl MemtableCursor {
                 }
             }
         }
-        self.at = last;
+        self.go_to_oldest(last);
     }
 
     pub(crate) fn next(&mut self) {
-        let memtable = &self.memtable;
-        let Some(node) = memtable.linked(self.at) else {
-            return;
-        };
-        self.at = node.link(0);
-        self.repeats_key = memtable.linked(self.at).is_some_and(|next| {
-            let key = |node| memtable.record(node).map(|record| record.key);
-            node.prefix() == next.prefix() && key(node) == key(next)
-        });
+        let older = self.record().map_or(NOWHERE, |record| record.older);
+        self.repeats_key = older != NOWHERE;
+        if self.repeats_key {
+            self.place = older;
+        } else if let Some(node) = self.memtable.linked(self.at) {
+            self.go_to_newest(node.link(0));
+        }
     }
 
     /// Whether the last `next` only went to an older version of the key that it came from.
@@ -482,14 +567,23 @@ impl MemtableCursor {
         self.repeats_key
     }
 
-    /// O(log n): there are no links back.
+    /// Takes as long as the key has newer versions; from the newest O(log n), since there are no links back.
     pub(crate) fn prev(&mut self) {
-        if let Some(record) = self.record() {
-            let here = Target {
-                node: self.at,
-                ..Target::newest(record.key, record.seq)
-            };
-            (self.at, _) = self.memtable.find(&here);
+        let Some(node) = self.memtable.linked(self.at) else {
+            return;
+        };
+        let mut newer = node.place();
+        if newer != self.place {
+            while let Some(record) = self.memtable.record_at(newer) {
+                if record.older == self.place {
+                    break;
+                }
+                newer = record.older;
+            }
+            self.place = newer;
+        } else if let Some(record) = self.record() {
+            let (number, _) = self.memtable.find(&Target::new(record.key));
+            self.go_to_oldest(number);
         }
     }
 
@@ -514,29 +608,43 @@ impl MemtableCursor {
     }
 
     fn record(&self) -> Option<Record<'_>> {
-        self.memtable.record(self.memtable.linked(self.at)?)
+        self.memtable.record_at(self.place)
+    }
+
+    fn go_to_newest(&mut self, number: u32) {
+        self.at = number;
+        self.place = self.memtable.linked(number).map_or(NOWHERE, Node::place);
+        self.repeats_key = false;
+    }
+
+    fn go_to_oldest(&mut self, number: u32) {
+        self.at = number;
+        self.place = self.memtable.oldest(number);
+        self.repeats_key = false;
     }
 }
 
-/// A position in the order of versions.
+/// A place in the order of keys.
 struct Target<'a> {
     key: &'a [u8],
     prefix: u64,
-    seq: u64,
-    /// Among equals, nodes with a higher number come before the target.
-    node: u32,
 }
 
 impl<'a> Target<'a> {
-    /// Before whatever has the same key and seq.
-    fn newest(key: &'a [u8], seq: u64) -> Target<'a> {
+    fn new(key: &'a [u8]) -> Target<'a> {
         Target {
             key,
             prefix: sort_number(key),
-            seq,
-            node: u32::MAX,
         }
     }
+}
+
+/// What a record says beside its key and its value.
+struct Version {
+    seq: u64,
+    kind: u8,
+    /// Place of the version before it.
+    older: u32,
 }
 
 /// A node's words, and those behind it in its bucket.
@@ -555,18 +663,24 @@ impl Node<'_> {
     #[inline]
     fn place(self) -> u32 {
         let [_, _, place, ..] = self.words else {
-            return u32::MAX;
+            return NOWHERE;
         };
-        place.load(Relaxed)
+        place.load(Acquire)
+    }
+
+    fn set_place(self, to: u32, order: std::sync::atomic::Ordering) {
+        if let [_, _, place, ..] = self.words {
+            place.store(to, order);
+        }
     }
 
     fn fill(self, prefix: u64, place: u32) {
-        let [high, low, place_word, ..] = self.words else {
+        let [high, low, ..] = self.words else {
             return;
         };
         high.store((prefix >> 32) as u32, Relaxed);
         low.store((prefix & u64::from(u32::MAX)) as u32, Relaxed);
-        place_word.store(place, Relaxed);
+        self.set_place(place, Relaxed);
     }
 
     #[inline(always)]
@@ -590,6 +704,7 @@ struct Record<'a> {
     key: &'a [u8],
     value_offset: u64,
     value_len: u64,
+    older: u32,
 }
 
 impl<'a> Record<'a> {
@@ -607,8 +722,24 @@ fn words_at(arena: &Region, offset: u64) -> Option<[u64; 2]> {
     ])
 }
 
+#[inline]
+fn word_at(arena: &Region, offset: u64) -> Option<u64> {
+    arena
+        .bytes(offset, 8)?
+        .first_chunk()
+        .copied()
+        .map(u64::from_le_bytes)
+}
+
 /// What only the writer needs to know.
 struct Writer {
+    room: Room,
+    random: u64,
+    hints: Hints,
+}
+
+/// Where the next records and nodes go.
+struct Room {
     /// Number of the next node's first word; 0 before the head has its words.
     words: u32,
     /// Arenas made so far.
@@ -617,127 +748,34 @@ struct Writer {
     filling: Option<u32>,
     filled: u64,
     next_arena_bytes: u64,
-    random: u64,
-    hints: [Hint; Writer::HINTS],
-}
-
-/// Where the last insert of its kind went. `previous` are the last nodes before it on each level (none of them
-/// behind the one a level below); for levels above `height`, those of an earlier insert.
-#[derive(Clone, Copy)]
-struct Hint {
-    node: u32,
-    height: usize,
-    previous: [u32; LEVELS],
 }
 
 impl Writer {
-    const HINTS: usize = 64;
-
     fn new() -> Writer {
         Writer {
-            words: 0,
-            arenas: 0,
-            filling: None,
-            filled: 0,
-            next_arena_bytes: FIRST_ARENA_BYTES,
+            room: Room {
+                words: 0,
+                arenas: 0,
+                filling: None,
+                filled: 0,
+                next_arena_bytes: FIRST_ARENA_BYTES,
+            },
             random: 0x9e37_79b9_7f4a_7c15,
-            hints: [Hint {
-                node: NIL,
-                height: 0,
-                previous: [NIL; LEVELS],
-            }; Writer::HINTS],
-        }
-    }
-
-    /// One in four is higher than 1, one in four of those higher than 2, and so on. xorshift64* (Vigna, 2014): the
-    /// same inserts give the same list, which keeps simulations repeatable.
-    fn next_height(&mut self) -> usize {
-        self.random ^= self.random >> 12;
-        self.random ^= self.random << 25;
-        self.random ^= self.random >> 27;
-        let bits = (self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32;
-        (1 + bits.trailing_zeros() as usize / 2).min(LEVELS)
-    }
-
-    /// Interleaved runs of ascending keys differ in their space, the first byte, in length (a stream's records and its
-    /// bounds), or in what comes before a number at their end (memories with the same tags), so each mostly has a hint
-    /// of its own. A hint shared by two is only slower.
-    fn hint(&mut self, key: &[u8]) -> &mut Hint {
-        let byte = |at: usize| key.get(at).map_or(0, |byte| u64::from(*byte));
-        let before_number = key.len().saturating_sub(9);
-        let kind = byte(0) | byte(3) << 8 | byte(before_number) << 16 | to_u64(key.len()) << 24;
-        // The upper bits of the product: the kinds that every store has get different ones.
-        let slot = (kind.wrapping_mul(0xa076_1d64_78bd_642f) >> 58) as usize % Writer::HINTS;
-        let [first, rest @ ..] = &mut self.hints;
-        match slot.checked_sub(1) {
-            Some(slot) => rest.get_mut(slot).unwrap_or(first),
-            None => first,
+            hints: Hints::new(),
         }
     }
 }
 
-/// A table that grows without moving: elements lie in buckets, four of one size, then four of twice that size, and
-/// so on, so that at most a fifth of it is unused and an element's bucket is a matter of a few shifts.
-struct Growing<T, const FIRST: u64, const BUCKETS: usize> {
-    buckets: [OnceLock<Box<[T]>>; BUCKETS],
-}
-
-impl<T, const FIRST: u64, const BUCKETS: usize> Growing<T, FIRST, BUCKETS> {
-    fn new() -> Self {
-        const { assert!(FIRST.is_power_of_two()) };
-        Growing {
-            buckets: std::array::from_fn(|_| OnceLock::new()),
-        }
-    }
-
-    /// Bucket, offset in it and its length.
-    #[inline(always)]
-    fn locate(index: u32) -> (usize, usize, usize) {
-        let shifted = u64::from(index) + 4 * FIRST;
-        let bits = shifted.ilog2() - 2;
-        // The three leading bits are 4 to 7.
-        let bucket = u64::from(bits) * 4 + (shifted >> bits) - (u64::from(FIRST.ilog2()) * 4 + 4);
-        let len = 1_u64 << bits;
-        // Less than 2^33 / 4 each: lossless where a bucket of that length can exist at all.
-        (bucket as usize, (shifted & (len - 1)) as usize, len as usize)
-    }
-
-    /// The elements from `index` to the end of its bucket; none where that bucket isn't there.
-    #[inline(always)]
-    fn from(&self, index: u32) -> &[T] {
-        let (bucket, offset, _) = Self::locate(index);
-        let bucket = self.buckets.get(bucket).and_then(OnceLock::get);
-        bucket.and_then(|bucket| bucket.get(offset..)).unwrap_or_default()
-    }
-
-    fn rest_of_bucket(index: u32) -> usize {
-        let (_, offset, len) = Self::locate(index);
-        len - offset
-    }
-
-    /// Makes the bucket of `index` unless it's there; the bytes that took. One caller at a time.
-    fn ensure(&self, index: u32, make: impl FnMut() -> T) -> Result<u64> {
-        let (bucket, _, len) = Self::locate(index);
-        let slot = self.buckets.get(bucket).ok_or_else(memtable_full)?;
-        if slot.get().is_some() {
-            return Ok(0);
-        }
-        let mut elements = Vec::new();
-        elements.try_reserve_exact(len).map_err(|_| Error::Io {
-            what: "no memory for the memtable".into(),
-            file: None,
-            os_code: libc::ENOMEM,
-        })?;
-        elements.resize_with(len, make);
-        slot.get_or_init(|| elements.into_boxed_slice());
-        Ok(to_u64(len.saturating_mul(size_of::<T>())))
-    }
+/// One in four is higher than 1, one in four of those higher than 2, and so on. xorshift64* (Vigna, 2014): the same
+/// inserts give the same list, which keeps simulations repeatable.
+fn next_height(random: &mut u64) -> usize {
+    *random ^= *random >> 12;
+    *random ^= *random << 25;
+    *random ^= *random >> 27;
+    let bits = (random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32;
+    (1 + bits.trailing_zeros() as usize / 2).min(LEVELS)
 }
 
 fn to_u32(words: usize) -> Result<u32> {
     u32::try_from(words).map_err(|_| memtable_full())
-}
-
-fn memtable_full() -> Error {
-    Error::too_large("the memtable, which can't number more entries; run a checkpoint")
 }

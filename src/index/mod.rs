@@ -20,6 +20,8 @@ mod explored;
 pub(crate) mod fuzzing;
 #[cfg(test)]
 mod golden;
+mod growing;
+mod hints;
 mod memtable;
 mod merged;
 mod page;

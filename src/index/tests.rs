@@ -148,7 +148,7 @@ fn a_scan_that_stays_in_pages_finds_what_one_that_does_not_finds() {
         let new = versions(&mut draws, shared, 300, 40..50);
         let newest_of_all = versions(&mut draws, shared, 30, 50..60);
         let memtable = Arc::new(Memtable::new());
-        for ((key, seq), (kind, value)) in &newest_of_all {
+        for ((key, seq), (kind, value)) in newest_of_all.iter().rev() {
             memtable.insert(key, seq.0, *kind, value).unwrap();
         }
         let runs = [run(&disk, 2, &new, 2), run(&disk, 1, &old, 4)];

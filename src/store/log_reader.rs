@@ -156,6 +156,12 @@ fn tell<'a>(told: FollowedCommand<'a>, bytes: &'a [u8]) -> LogCommand<'a> {
             told.key = name.0;
             told.id = stream.map_or(0, |stream| stream.next.wrapping_sub(1));
         }
+        Command::AppendInlineRecord { name, record } => {
+            told.kind = CommandKind::AppendStream;
+            told.key = name.0;
+            told.value = record.0;
+            told.id = stream.map_or(0, |stream| stream.next.wrapping_sub(1));
+        }
         Command::TrimStream { name, before } => {
             told.kind = CommandKind::TrimStream;
             told.key = name.0;

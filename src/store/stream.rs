@@ -11,7 +11,7 @@ use super::{
 use crate::{
     engine::{self, Engine, StreamState},
     error::{Error, Result},
-    format::record::{self, kind, RecordKey, StreamBounds},
+    format::record::{self, kind, StreamBounds},
     index::Scan,
 };
 
@@ -20,6 +20,10 @@ struct Found {
     stream_id: u64,
     first: u64,
     next: u64,
+}
+
+fn malformed() -> Error {
+    Error::corrupt("index", 0, "a stream record's entry makes no sense")
 }
 
 fn find(view: &engine::View, name: &[u8]) -> Result<Found> {
@@ -54,10 +58,13 @@ impl Store {
         if index < found.first || index >= found.next {
             return Err(Error::NotFound);
         }
-        let hit = view.get(&record::stream_record_key(found.stream_id, index))?;
-        let block = hit.and_then(|hit| record::block_of(hit.kind, hit.value));
-        let block = block
+        let hit = view
+            .get(&record::stream_record_key(found.stream_id, index))?
             .ok_or_else(|| Error::corrupt("index", 0, "a record within its stream's bounds is missing"))?;
+        if hit.kind == kind::STREAM_INLINE {
+            return View::of_hit(&self.engine, &hit);
+        }
+        let block = record::block_of(hit.kind, hit.value).ok_or_else(malformed)?;
         Ok(View::of_block(&self.engine, &view.block(&block)?))
     }
 
@@ -76,7 +83,7 @@ impl Store {
             ahead: false,
             failed: None,
             index: 0,
-            record: None,
+            block: None,
         })
     }
 
@@ -105,7 +112,8 @@ pub struct StreamIter {
     /// What the next call says: the record that it stands for is behind those that were handed out.
     failed: Option<Error>,
     index: u64,
-    record: Option<View>,
+    /// The current record, where it is a block.
+    block: Option<View>,
 }
 
 impl StreamIter {
@@ -120,27 +128,48 @@ impl StreamIter {
         Ok(found)
     }
 
+    /// Does what `next` does where that takes nothing but memory which this iterator holds, so that it may go on while
+    /// the store is being closed. If not, no record was passed by.
+    #[inline(always)]
+    pub(crate) fn next_in_page(&mut self) -> bool {
+        if self.ahead
+            || self.failed.is_some()
+            || self.block.is_some()
+            || !self.scan.next_in_page(kind::STREAM_INLINE)
+        {
+            return false;
+        }
+        match self
+            .scan
+            .entry()
+            .and_then(|entry| record::index_of_record(entry.key))
+        {
+            Some(index) => self.index = index,
+            None => self.failed = Some(malformed()),
+        }
+        self.failed.is_none()
+    }
+
     fn look_ahead(&mut self) -> Result<bool> {
         check_open(&self.engine)?;
-        if self.ahead {
+        if self.ahead || self.next_in_page() {
+            self.ahead = true;
             return Ok(true);
         }
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        let previous = self.record.take();
-        if !self.scan.next_in_page(kind::STREAM_RECORD) && !self.scan.next()? {
+        let previous = self.block.take();
+        if !self.scan.next()? {
             return Ok(false);
         }
-        let malformed = || Error::corrupt("index", 0, "a stream record's entry makes no sense");
         let entry = self.scan.entry().ok_or_else(malformed)?;
-        let Some(RecordKey::StreamRecord { index, .. }) = RecordKey::decode(entry.key) else {
-            return Err(malformed());
-        };
-        let block = record::block_of(entry.kind, entry.value).ok_or_else(malformed)?;
-        self.index = index;
-        let slice = self.view.block(&block)?;
-        self.record = Some(View::moved_to(previous, &self.engine, &slice));
+        self.index = record::index_of_record(entry.key).ok_or_else(malformed)?;
+        if entry.kind != kind::STREAM_INLINE {
+            let block = record::block_of(entry.kind, entry.value).ok_or_else(malformed)?;
+            let slice = self.view.block(&block)?;
+            self.block = Some(View::moved_to(previous, &self.engine, &slice));
+        }
         self.ahead = true;
         Ok(true)
     }
@@ -152,7 +181,8 @@ impl StreamIter {
 
     /// The current record; good until the next call.
     pub fn record(&self) -> &[u8] {
-        self.record.as_ref().map(View::bytes).unwrap_or_default()
+        let inline = || self.scan.entry().map(|entry| entry.value).unwrap_or_default();
+        self.block.as_ref().map_or_else(inline, View::bytes)
     }
 
     /// Writes as many whole records as fit: u64 index, u32 length, bytes.

@@ -157,10 +157,14 @@ impl Run {
                     assert_eq!(block, Some(*named), "a named block is the one that was named");
                     continue;
                 }
-                Command::AppendBlock(content)
-                | Command::AppendMemory(_, _, Source::Bytes(content))
-                | Command::AppendStream(_, Source::Bytes(content)) => content,
-                Command::SetKv(_, content) if content.len() > 1_024 => content,
+                Command::AppendBlock(content) | Command::AppendMemory(_, _, Source::Bytes(content)) => {
+                    content
+                }
+                Command::SetKv(_, content) | Command::AppendStream(_, Source::Bytes(content))
+                    if content.len() > 1_024 =>
+                {
+                    content
+                }
                 _ => {
                     assert_eq!(block, None, "command {number} has no block");
                     continue;

@@ -225,6 +225,10 @@ pub(crate) fn sample_commands() -> Vec<Command<'static>> {
             name: Bytes(b"s"),
             before: 1,
         },
+        Command::AppendInlineRecord {
+            name: Bytes(b"s"),
+            record: Bytes(b"stone"),
+        },
     ]
 }
 
@@ -244,6 +248,12 @@ fn sample_assigned() -> Vec<u8> {
                 stream_id: 1,
                 first: 1,
                 next: 1,
+                effect: StreamEffect::Changed,
+            },
+            StreamAssignment {
+                stream_id: 1,
+                first: 1,
+                next: 2,
                 effect: StreamEffect::Changed,
             },
         ],
@@ -270,7 +280,7 @@ pub(super) fn frame_seeds() -> Vec<Seed> {
         durable_seq: 7,
         previous_crc: 5,
         payload_crc: payload_crc(&commands, &image),
-        command_count: 9,
+        command_count: 10,
         assigned_len: u32::try_from(assigned.len()).unwrap_or(0),
         commands_len: to_u64(commands.len()),
         image_len: to_u64(image.len()),
@@ -316,7 +326,7 @@ pub(super) fn mark_seeds() -> Vec<Seed> {
 }
 
 pub(super) fn assigned_seeds() -> Vec<Seed> {
-    vec![("two_streams", sample_assigned()), ("nothing", vec![0; 16])]
+    vec![("three_commands", sample_assigned()), ("nothing", vec![0; 16])]
 }
 
 pub(super) fn commands_seeds() -> Vec<Seed> {
@@ -332,6 +342,7 @@ pub(super) fn commands_seeds() -> Vec<Seed> {
         "delete_kv",
         "append_stream",
         "trim_stream",
+        "append_inline_record",
     ];
     for (name, command) in names.into_iter().zip(commands) {
         seeds.push((name, encoded(&[command])));

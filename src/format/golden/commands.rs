@@ -86,6 +86,12 @@ const TRIM_STREAM: &str = "
     0900000000000000 | before
 ";
 
+const APPEND_INLINE_STREAM: &str = "
+    08000000 | append to stream, inline
+    0300000000000000 6c6f67 | name
+    0500000000000000 73746f6e65 | record
+";
+
 #[test]
 fn every_command() {
     let image = BlockSource::Image {
@@ -139,6 +145,13 @@ fn every_command() {
                 before: 9,
             },
             TRIM_STREAM,
+        ),
+        (
+            Command::AppendInlineRecord {
+                name: Bytes(b"log"),
+                record: Bytes(b"stone"),
+            },
+            APPEND_INLINE_STREAM,
         ),
     ];
     for (command, vector) in &commands {

@@ -122,8 +122,9 @@ fn kinds_and_spaces() {
         kind::STREAM_BOUNDS,
         kind::STREAM_RECORD,
         kind::HOLD,
+        kind::STREAM_INLINE,
     ];
-    assert_eq!(kinds, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(kinds, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     let spaces = [
         record::SPACE_KV,
         record::SPACE_MEMORY,
