@@ -761,7 +761,7 @@ sarsen_status sarsen_kv_prefix(const sarsen_store *store,
                                sarsen_error **error);
 
 // The next pair: OK, or END when there is none left. The bytes are good until the next call on the iterator. Either
-// out-parameter may be NULL.
+// out-parameter may be NULL; without out_value, a value that doesn't lie beside its key is neither read nor checked.
 //
 // CORRUPT in the place of a pair whose value is damaged: the next call goes on behind it. Where the index is damaged,
 // nobody can tell which keys follow, and each further call says so again: a scan from a key behind that place, or

@@ -66,7 +66,7 @@ use crate::{
     error::{Error, Result},
     format::{block::BlockAddress, manifest::Counts},
     log::{GroupSync, Supply},
-    vfs::{is_made, lock, Defect, File, ForkSentinel, Region, Vfs},
+    vfs::{is_made, lock, stripes::StripedCount, Defect, File, ForkSentinel, Pin, Region, Vfs},
 };
 
 /// What a commit survives.
@@ -198,7 +198,7 @@ struct Counters {
     /// Memory of upkeep's jobs when one last made a step.
     jobs_heap_bytes: AtomicU64,
     /// Views handed out and not yet released.
-    pinned_views: Arc<AtomicU64>,
+    pinned_views: Arc<StripedCount>,
     /// Index entries that were deleted or trimmed since the last merge of everything.
     deleted: AtomicU64,
     /// How many of them are in generations that were closed: those that a merge can meet.
@@ -368,10 +368,10 @@ impl Engine {
         seqs
     }
 
-    /// Counts a view that is handed out; its release is counted by the region.
-    #[inline]
-    pub(crate) fn view_handed_out(&self, region: &Region) {
-        region.view_handed_out(&self.counters.pinned_views);
+    /// What a view that is handed out holds and is counted by.
+    #[inline(always)]
+    pub(crate) fn pin(&self, region: &Region) -> Arc<Pin> {
+        region.pin(&self.counters.pinned_views)
     }
 
     /// Refuses what a handle in this condition can't do any more.

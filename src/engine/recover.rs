@@ -196,16 +196,8 @@ fn replay(sources: &Sources<'_>, limit: u64) -> Result<(Replayed, ReplayEnd)> {
     let manifest = sources.manifest;
     let directory = sources.root.join("blocks");
     let options = chunk_options(sources);
-    let mut chunks = ChunkSet::new();
-    for meta in &manifest.chunks {
-        chunks = chunks.with(Chunk::open(
-            sources.vfs,
-            &directory,
-            meta,
-            manifest.chunk_bytes,
-            options,
-        ));
-    }
+    let open = |meta| Chunk::open(sources.vfs, &directory, meta, manifest.chunk_bytes, options);
+    let chunks: ChunkSet = manifest.chunks.iter().map(open).collect();
     let mut replayed = Replayed {
         generation: Generation::new(),
         chunks,

@@ -41,7 +41,7 @@ impl Engine {
                 .heap_bytes()
                 .saturating_add(load(&self.counters.jobs_heap_bytes)),
             mapped_bytes: state.mapped_bytes(),
-            pinned_views: load(&self.counters.pinned_views),
+            pinned_views: self.counters.pinned_views.sum(),
             oldest_snapshot_seq: self.snapshot_seqs().first().copied().unwrap_or(0),
             checkpoints: load(&self.counters.checkpoints),
             compactions: load(&self.counters.compactions),

@@ -5,22 +5,21 @@
 //! somebody waits; if nobody does, it touches nothing more, since the closing thread may free all of this at once. If
 //! somebody does, it is one of those that are waited for.
 
-use crate::vfs::sync::{atomic::AtomicUsize, disordered, Condvar, Mutex, MutexGuard};
+use crate::vfs::{
+    stripes::{stripe, Apart, STRIPES},
+    sync::{atomic::AtomicUsize, disordered, Condvar, Mutex, MutexGuard},
+};
 use std::sync::{atomic::Ordering, PoisonError};
 
-const SHARDS: usize = 8;
 /// The bit beside the count.
 const CLOSING: usize = 1 << (usize::BITS - 1);
 
-/// A counter on a cache line of its own.
-#[repr(align(64))]
-#[derive(Default)]
-struct Shard(AtomicUsize);
+type Shard = Apart<AtomicUsize>;
 
 #[derive(Default)]
 pub(super) struct Calls {
     /// Spread so that reading threads don't meet at one cache line.
-    shards: [Shard; SHARDS],
+    shards: [Shard; STRIPES],
     /// Calls that left after the store began to close.
     left: Mutex<usize>,
     changed: Condvar,
@@ -47,10 +46,7 @@ impl Calls {
 
     #[inline(always)]
     fn shard(&self) -> &Shard {
-        // Threads have stacks of their own: the address of a local tells them apart well enough.
-        let local = 0u8;
-        let place = (std::ptr::from_ref(&local).addr() >> 16) % SHARDS;
-        self.shards.get(place).unwrap_or(&self.shards[0])
+        self.shards.get(stripe()).unwrap_or(&self.shards[0])
     }
 
     /// No call gets in any more. How many are inside.

@@ -233,7 +233,7 @@ pub unsafe extern "C" fn sarsen_kv_prefix(
 }
 
 /// The next pair: OK, or END when there is none left. The bytes are good until the next call on the iterator. Either
-/// out-parameter may be NULL.
+/// out-parameter may be NULL; without out_value, a value that doesn't lie beside its key is neither read nor checked.
 ///
 /// CORRUPT in the place of a pair whose value is damaged: the next call goes on behind it. Where the index is damaged,
 /// nobody can tell which keys follow, and each further call says so again: a scan from a key behind that place, or
@@ -251,9 +251,19 @@ pub unsafe extern "C" fn sarsen_kv_iter_next(
             let key = Out::optional(out_key, sarsen_bytes::EMPTY);
             let value = Out::optional(out_value, sarsen_bytes::EMPTY);
             let this = borrow_mut(iter)?;
-            if !(this.shared.is_open() && this.iter.next_in_page()) {
+            let wants_value = value.wanted();
+            let in_page = this.shared.is_open()
+                && match wants_value {
+                    true => this.iter.next_in_page(),
+                    false => this.iter.next_key_in_page(),
+                };
+            if !in_page {
                 let _call = this.shared.enter()?;
-                if !this.iter.next()? {
+                let found = match wants_value {
+                    true => this.iter.next()?,
+                    false => this.iter.next_key()?,
+                };
+                if !found {
                     return Err(Error::End);
                 }
             }

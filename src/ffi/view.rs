@@ -3,7 +3,7 @@
 use std::{ffi::c_void, sync::Arc};
 
 use super::guard::guard_value;
-use crate::{store::View, vfs::Region};
+use crate::{store::View, vfs::Pin};
 
 /// Bytes that something else owns; each function says for how long they are good.
 #[repr(C)]
@@ -46,14 +46,14 @@ impl sarsen_view {
         pin: std::ptr::null_mut(),
     };
 
-    /// The view's pin is one reference to the mapped region, so handing one out takes no memory.
+    /// The view's pin is one reference that keeps the mapped region, so handing one out takes no memory.
     #[inline(always)]
     pub(super) fn of(view: View) -> sarsen_view {
         let bytes = view.bytes();
         let (data, len) = (bytes.as_ptr(), bytes.len());
-        let pin = view.into_region().map_or(std::ptr::null_mut(), |region| {
-            Arc::into_raw(region).cast_mut().cast()
-        });
+        let pin = view
+            .into_pin()
+            .map_or(std::ptr::null_mut(), |pin| Arc::into_raw(pin).cast_mut().cast());
         sarsen_view { data, len, pin }
     }
 }
@@ -72,8 +72,8 @@ pub unsafe extern "C" fn sarsen_view_release(view: *mut sarsen_view) {
         let taken = unsafe { view.replace(sarsen_view::EMPTY) };
         if !taken.pin.is_null() {
             // SAFETY: a pin that is not NULL came from `Arc::into_raw` in `of`, and is given back once.
-            let region: Arc<Region> = unsafe { Arc::from_raw(taken.pin.cast_const().cast()) };
-            View::released(region);
+            let pin: Arc<Pin> = unsafe { Arc::from_raw(taken.pin.cast_const().cast()) };
+            View::released(pin);
         }
         Ok(())
     });

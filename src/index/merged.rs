@@ -6,7 +6,7 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use super::{page::key_prefix, run::RunCursor, Entry, Memtable, MemtableCursor, Run};
+use super::{page::key_prefix, part_cursor::ScanEnd, run::RunCursor, Entry, Memtable, MemtableCursor, Run};
 use crate::{error::Result, vfs::Region};
 
 #[derive(Debug)]
@@ -127,8 +127,8 @@ pub(crate) struct Merged {
     current: Option<usize>,
     /// Going forward, the source that comes first among the others.
     second: Option<usize>,
-    /// What a key has to be below to come before the second's for sure.
-    second_prefix: Option<u64>,
+    /// What a key's prefix has to be below to come before the second's for sure.
+    second_prefix: u64,
     direction: Direction,
     /// Scratch for keys that several sources have.
     key: Vec<u8>,
@@ -150,7 +150,7 @@ impl Merged {
             sources: memtables.chain(runs).collect(),
             current: None,
             second: None,
-            second_prefix: None,
+            second_prefix: u64::MAX,
             direction: Direction::Forward,
             key: Vec::new(),
         }
@@ -230,17 +230,25 @@ impl Merged {
     }
 
     /// Goes on to the next key where that is a matter of looking at the next entry of a page, its newest version is
-    /// of this kind and at or below `seq`, and it is `wanted`. If not, nothing has happened.
+    /// of a `wanted` kind and at or below `seq`, and it is below `upper`. If not, nothing has happened.
     #[inline(always)]
-    pub(crate) fn next_key_if(&mut self, seq: u64, kind: u8, wanted: impl FnOnce(&[u8]) -> bool) -> bool {
+    pub(crate) fn next_key_if(
+        &mut self,
+        seq: u64,
+        wanted: impl FnOnce(u8) -> bool,
+        upper_prefix: u64,
+        upper: Option<&[u8]>,
+    ) -> bool {
         let source = self.current.and_then(|current| self.sources.get_mut(current));
         let (Some(Source::Run(cursor)), Direction::Forward) = (source, self.direction) else {
             return false;
         };
-        let second = self.second_prefix;
-        cursor.next_if(seq, kind, |key| {
-            second.is_none_or(|second| key_prefix(key) < second) && wanted(key)
-        })
+        let end = ScanEnd {
+            others: self.second_prefix,
+            upper_prefix,
+            upper,
+        };
+        cursor.next_if(seq, wanted, &end)
     }
 
     #[inline]
@@ -337,7 +345,7 @@ impl Merged {
         }
         self.current = best.map(|(number, _)| number);
         self.second = second.as_ref().map(|(number, _)| *number);
-        self.second_prefix = second.map(|(_, entry)| key_prefix(entry.key));
+        self.second_prefix = second.map_or(u64::MAX, |(_, entry)| key_prefix(entry.key));
     }
 
     /// Brings every other source to the other side of the current entry.

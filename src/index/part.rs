@@ -128,6 +128,8 @@ impl Part {
         let (home, fingerprint) = Part::home(map, hash);
         let bucket = map.bucket_if_checked(home)?;
         for slot in Candidates::of(bucket, fingerprint) {
+            // All at once: where the value ends is known only once the entry is there.
+            map.prefetch_entry(slot.unit, entry_place(slot.offset));
             let page = map.page_if_checked(slot.unit)?;
             let newest = PageEntry::decode(page.bytes, entry_place(slot.offset))?;
             if page.header.level != 0 || newest.seq > seq {

@@ -4,12 +4,38 @@
 use std::sync::Arc;
 
 use super::{
-    page::{copy_short, is_same, unit_offset, PageHeader},
+    page::{copy_short, is_same, key_prefix, unit_offset, PageHeader},
     part::Part,
-    part_map::{Page, PartMap},
+    part_map::{Page, PartMap, CACHE_LINE_BYTES},
     Entry,
 };
 use crate::{error::Result, format::bytes::to_u64, vfs::Region};
+
+/// How far ahead of a scan lines are fetched: what it gets through in the time that one takes.
+const READ_AHEAD_BYTES: u64 = 512;
+
+/// What keys have to be below for a step to be taken without asking further. Prefixes are those of `key_prefix`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ScanEnd<'a> {
+    /// Of the first key of all other sources, or `u64::MAX`.
+    pub(crate) others: u64,
+    /// Of `upper`, or `u64::MAX`.
+    pub(crate) upper_prefix: u64,
+    pub(crate) upper: Option<&'a [u8]>,
+}
+
+impl ScanEnd<'_> {
+    #[inline(always)]
+    fn is_behind(&self, key: &[u8]) -> bool {
+        let prefix = key_prefix(key);
+        prefix < self.others && (prefix < self.upper_prefix || self.is_behind_by_key(key))
+    }
+
+    #[inline(never)]
+    fn is_behind_by_key(&self, key: &[u8]) -> bool {
+        self.upper.is_none_or(|upper| key < upper)
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct PartCursor {
@@ -22,6 +48,8 @@ pub(crate) struct PartCursor {
     header: PageHeader,
     slot: u16,
     key: Vec<u8>,
+    /// Scratch for the key of the page before.
+    key_before: Vec<u8>,
     /// `next` came from another version of the same key.
     repeats_key: bool,
     seq: u64,
@@ -47,6 +75,7 @@ impl PartCursor {
             },
             slot: 0,
             key: Vec::new(),
+            key_before: Vec::new(),
             repeats_key: false,
             seq: 0,
             kind: 0,
@@ -95,17 +124,17 @@ impl PartCursor {
         if slot < self.header.count {
             return self.step(slot);
         }
-        let unit = self.unit;
-        let key = std::mem::take(&mut self.key);
-        self.enter(|map| Ok(map.next_page(&map.page(unit)?)?.map(|page| (page, 0))))?;
-        self.repeats_key = self.valid && self.key == key;
+        let (unit, units) = (self.unit, self.header.units);
+        std::mem::swap(&mut self.key, &mut self.key_before);
+        self.enter(|map| Ok(map.page_behind(unit, units)?.map(|page| (page, 0))))?;
+        self.repeats_key = self.valid && self.key == self.key_before;
         Ok(())
     }
 
-    /// One version on, if that is within the page, the newest of the next key, of this kind, at or below `seq`, and
-    /// `wanted`. If not, the cursor stays where it is: `next` knows what to do. Most steps of a scan are such.
+    /// One version on, if that is within the page, the newest of the next key, of a `wanted` kind, at or below `seq`,
+    /// and below `end`. If not, the cursor stays where it is: `next` knows what to do. Most steps of a scan are such.
     #[inline(always)]
-    pub(crate) fn next_if(&mut self, seq: u64, kind: u8, wanted: impl FnOnce(&[u8]) -> bool) -> bool {
+    pub(crate) fn next_if(&mut self, seq: u64, wanted: impl FnOnce(u8) -> bool, end: &ScanEnd<'_>) -> bool {
         let Some(region) = self.region.as_ref().filter(|_| self.valid) else {
             return false;
         };
@@ -115,7 +144,7 @@ impl PartCursor {
         let entry = page
             .filter(|_| slot < self.header.count)
             .and_then(|page| self.header.entry(page, slot));
-        let Some(entry) = entry.filter(|entry| entry.seq <= seq && entry.kind == kind) else {
+        let Some(entry) = entry.filter(|entry| entry.seq <= seq && wanted(entry.kind)) else {
             return false;
         };
         let prefix_len = usize::from(self.header.prefix_len);
@@ -131,7 +160,7 @@ impl PartCursor {
                 self.key.extend_from_slice(entry.suffix);
             }
         }
-        if !wanted(&self.key) {
+        if !end.is_behind(&self.key) {
             self.restore_key();
             return false;
         }
@@ -141,6 +170,10 @@ impl PartCursor {
         self.kind = entry.kind;
         self.value_offset = start + to_u64(entry.value_offset);
         self.value_len = to_u64(entry.value.len());
+        // The next page lies behind this one: so its head is on its way when the scan gets there, too.
+        let ahead = self.value_offset + self.value_len + READ_AHEAD_BYTES;
+        region.prefetch(ahead);
+        region.prefetch(ahead + CACHE_LINE_BYTES);
         true
     }
 

@@ -34,8 +34,8 @@ pub(crate) struct PartMap {
     check_every_read: bool,
 }
 
-/// A short entry ends in the line behind the one that it starts in.
-const CACHE_LINE_BYTES: u64 = 64;
+/// A short entry ends in one of the two lines behind the one that it starts in.
+pub(crate) const CACHE_LINE_BYTES: u64 = 64;
 
 /// The slots of a bucket.
 pub(crate) type Bucket = [[u8; SLOT_BYTES]; BUCKET_SLOTS];
@@ -201,6 +201,7 @@ impl PartMap {
         self.region.prefetch(page);
         self.region.prefetch(entry);
         self.region.prefetch(entry.saturating_add(CACHE_LINE_BYTES));
+        self.region.prefetch(entry.saturating_add(2 * CACHE_LINE_BYTES));
     }
 
     #[cold]
@@ -262,7 +263,12 @@ impl PartMap {
 
     /// The page of entries behind this one.
     pub(crate) fn next_page(&self, page: &Page<'_>) -> Result<Option<Page<'_>>> {
-        let mut next = page.unit.saturating_add(page.header.units);
+        self.page_behind(page.unit, page.header.units)
+    }
+
+    /// The page of entries behind the one at `unit`, which is `units` long.
+    pub(crate) fn page_behind(&self, unit: u32, units: u32) -> Result<Option<Page<'_>>> {
+        let mut next = unit.saturating_add(units);
         while next < self.footer.page_units {
             let page = self.page(next)?;
             if page.header.level == 0 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     page::{common_prefix, is_same, key_prefix},
-    part_cursor::PartCursor,
+    part_cursor::{PartCursor, ScanEnd},
     Entry, Hit, Part, Probe,
 };
 use crate::{error::Result, format::manifest::RunMeta, vfs::Region};
@@ -273,9 +273,9 @@ impl RunCursor {
 
     /// See `PartCursor::next_if`.
     #[inline(always)]
-    pub(crate) fn next_if(&mut self, seq: u64, kind: u8, wanted: impl FnOnce(&[u8]) -> bool) -> bool {
+    pub(crate) fn next_if(&mut self, seq: u64, wanted: impl FnOnce(u8) -> bool, end: &ScanEnd<'_>) -> bool {
         match &mut self.cursor {
-            Some(cursor) => cursor.next_if(seq, kind, wanted),
+            Some(cursor) => cursor.next_if(seq, wanted, end),
             None => false,
         }
     }

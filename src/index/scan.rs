@@ -57,7 +57,7 @@ impl Scan {
         Scan {
             merged,
             lower,
-            upper_prefix: upper.as_deref().map_or(0, key_prefix),
+            upper_prefix: upper.as_deref().map_or(u64::MAX, key_prefix),
             upper,
             seq,
             reverse,
@@ -90,13 +90,18 @@ impl Scan {
     /// nothing has happened. Touches nothing but what this scan holds, and can't fail.
     #[inline(always)]
     pub(crate) fn next_in_page(&mut self, kind: u8) -> bool {
+        self.next_in_page_if(|other| other == kind)
+    }
+
+    /// The same for an entry of a `wanted` kind.
+    #[inline(always)]
+    pub(crate) fn next_in_page_if(&mut self, wanted: impl FnOnce(u8) -> bool) -> bool {
         if self.reverse || self.state != State::Going {
             return false;
         }
-        let (upper, upper_prefix) = (self.upper.as_deref(), self.upper_prefix);
-        self.merged.next_key_if(self.seq, kind, |key| {
-            key_prefix(key) < upper_prefix || upper.is_none_or(|upper| key < upper)
-        })
+        let upper = self.upper.as_deref();
+        self.merged
+            .next_key_if(self.seq, wanted, self.upper_prefix, upper)
     }
 
     /// What `next` found; good until the next call.

@@ -249,6 +249,7 @@ impl Segment {
     pub(super) fn is_reusable(&self) -> bool {
         self.fresh
             && Arc::strong_count(&self.region) <= self.own_references
+            && !self.region.is_pinned()
             && !self.sync_failed.load(Ordering::Acquire)
     }
 

@@ -238,17 +238,49 @@ impl KvIter {
         Ok(found)
     }
 
+    /// To the next pair, of which only the key is asked for: a value that is a block is neither read nor checked, and
+    /// seems to be empty. False: there is none.
+    pub fn next_key(&mut self) -> Result<bool> {
+        let found = self.look_ahead_for_key()?;
+        self.ahead = false;
+        Ok(found)
+    }
+
     /// Does what `next` does where that takes nothing but memory which this iterator holds, so that it may go on while
     /// the store is being closed. If not, nothing has happened.
     #[inline(always)]
     pub(crate) fn next_in_page(&mut self) -> bool {
-        !self.ahead
-            && self.failed.is_none()
-            && self.block.is_none()
-            && self.scan.next_in_page(kind::KV_INLINE)
+        self.next_in_page_if(|kind| kind == kind::KV_INLINE)
+    }
+
+    /// The same for `next_key`.
+    #[inline(always)]
+    pub(crate) fn next_key_in_page(&mut self) -> bool {
+        self.next_in_page_if(|kind| kind == kind::KV_INLINE || kind == kind::KV_BLOCK)
+    }
+
+    #[inline(always)]
+    fn next_in_page_if(&mut self, wanted: impl FnOnce(u8) -> bool) -> bool {
+        !self.ahead && self.failed.is_none() && self.block.is_none() && self.scan.next_in_page_if(wanted)
     }
 
     fn look_ahead(&mut self) -> Result<bool> {
+        let found = self.look_ahead_for_key()?;
+        if !found || self.block.is_some() {
+            return Ok(found);
+        }
+        if let Some(entry) = self.scan.entry() {
+            if let Some(block) = record::block_of(entry.kind, entry.value) {
+                // Where it can't be read, the iterator goes on behind it.
+                self.ahead = false;
+                self.block = Some(View::of_block(&self.engine, &self.view.block(&block)?));
+                self.ahead = true;
+            }
+        }
+        Ok(true)
+    }
+
+    fn look_ahead_for_key(&mut self) -> Result<bool> {
         check_open(&self.engine)?;
         if self.ahead {
             return Ok(true);
@@ -256,21 +288,9 @@ impl KvIter {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        if self.next_in_page() {
-            self.ahead = true;
-            return Ok(true);
-        }
         self.block = None;
-        if !self.scan.next()? {
-            return Ok(false);
-        }
-        if let Some(entry) = self.scan.entry() {
-            if let Some(block) = record::block_of(entry.kind, entry.value) {
-                self.block = Some(View::of_block(&self.engine, &self.view.block(&block)?));
-            }
-        }
-        self.ahead = true;
-        Ok(true)
+        self.ahead = self.next_key_in_page() || self.scan.next()?;
+        Ok(self.ahead)
     }
 
     /// The current key and value; good until the next call.
@@ -279,7 +299,11 @@ impl KvIter {
         let Some(entry) = self.scan.entry() else {
             return (&[], &[]);
         };
-        let value = self.block.as_ref().map_or(entry.value, View::bytes);
+        let value = match &self.block {
+            Some(block) => block.bytes(),
+            None if entry.kind == kind::KV_INLINE => entry.value,
+            None => &[],
+        };
         (entry.key.get(1..).unwrap_or_default(), value)
     }
 
@@ -375,5 +399,83 @@ impl<'a> Filler<'a> {
                 count: self.count,
             },
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(sarsen_explore))]
+mod tests {
+    use super::*;
+    use crate::{engine::Survive, store::Options};
+
+    const OPTIONS: Options = Options {
+        create: true,
+        read_only: false,
+        durability: Survive::Process,
+        chunk_bytes: 64 << 10,
+        memory_bytes: 256 << 10,
+        log_retention_bytes: 0,
+        background: false,
+        salvage: false,
+        check: engine::Check::FirstTouch,
+        log_method: engine::LogMethod::Auto,
+        mapped_bytes: 0,
+    };
+
+    fn keys_to_the_end(iter: &mut KvIter) -> Vec<Vec<u8>> {
+        let mut keys = Vec::new();
+        while iter.next_key().unwrap() {
+            keys.push(iter.key().to_vec());
+        }
+        keys
+    }
+
+    #[test]
+    fn a_scan_of_keys_alone_does_not_read_values_and_one_with_values_goes_on_behind_a_damaged_one() {
+        let path = std::env::temp_dir().join(format!("sarsen-kv-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        let store = Store::open(&path, &OPTIONS).unwrap();
+        for key in [&b"a"[..], b"b", b"c", b"d"] {
+            // Too long to lie beside its key, but for the first one.
+            let len = if key == b"a" { 3 } else { 5000 };
+            store.kv_set(key, &vec![key[0]; len]).unwrap();
+        }
+        store.close().unwrap();
+        let blocks = std::fs::read_dir(path.join("blocks")).unwrap();
+        for chunk in blocks.map(|entry| entry.unwrap().path()) {
+            let mut bytes = std::fs::read(&chunk).unwrap();
+            let place = bytes
+                .windows(5000)
+                .position(|piece| piece == [b'c'; 5000])
+                .unwrap();
+            bytes[place + 4000] ^= 1;
+            std::fs::write(&chunk, bytes).unwrap();
+        }
+
+        let store = Store::open(&path, &OPTIONS).unwrap();
+        for reverse in [false, true] {
+            let mut keys = keys_to_the_end(&mut store.kv_scan(None, b"", b"", reverse).unwrap());
+            keys.sort_unstable();
+            assert_eq!(keys, [b"a", b"b", b"c", b"d"], "reverse: {reverse}");
+        }
+        let mut iter = store.kv_scan(None, b"", b"", false).unwrap();
+        assert!(iter.next().unwrap() && iter.next().unwrap());
+        assert_eq!(iter.pair(), (&b"b"[..], &[b'b'; 5000][..]));
+        assert!(matches!(iter.next(), Err(Error::Corrupt { .. })));
+        assert!(iter.next().unwrap(), "it goes on behind it");
+        assert_eq!(iter.pair(), (&b"d"[..], &[b'd'; 5000][..]));
+        assert!(!iter.next().unwrap());
+
+        let mut iter = store.kv_scan(None, b"", b"", false).unwrap();
+        assert!(iter.next_key().unwrap());
+        assert_eq!(iter.pair(), (&b"a"[..], &b"aaa"[..]));
+        assert!(iter.next_key().unwrap());
+        assert_eq!(iter.pair(), (&b"b"[..], &b""[..]));
+        assert!(iter.next_key().unwrap() && iter.next().unwrap());
+        assert_eq!(iter.pair(), (&b"d"[..], &[b'd'; 5000][..]));
+        assert!(!iter.next_key().unwrap());
+        drop(iter);
+        drop(store);
+        std::fs::remove_dir_all(&path).unwrap();
     }
 }

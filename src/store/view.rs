@@ -8,24 +8,23 @@ use crate::{
     error::{Error, Result},
     format::bytes::to_u64,
     index::Hit,
-    vfs::Region,
+    vfs::{Pin, Region},
 };
 
 /// Bytes inside the store, kept in place for as long as this lives, also after the store is closed.
 #[derive(Debug)]
 pub struct View {
     /// `None` only once it was turned into its parts.
-    region: Option<Arc<Region>>,
+    pin: Option<Arc<Pin>>,
     offset: u64,
     len: u64,
 }
 
 impl View {
     #[inline(always)]
-    pub(super) fn new(engine: &Engine, region: &Arc<Region>, offset: u64, len: u64) -> View {
-        engine.view_handed_out(region);
+    pub(super) fn new(engine: &Engine, region: &Region, offset: u64, len: u64) -> View {
         View {
-            region: Some(Arc::clone(region)),
+            pin: Some(engine.pin(region)),
             offset,
             len,
         }
@@ -38,12 +37,7 @@ impl View {
     /// This view if it is of the same region, which costs no counting, or else a new one.
     pub(super) fn moved_to(view: Option<View>, engine: &Engine, slice: &BlockSlice<'_>) -> View {
         match view {
-            Some(mut view)
-                if view
-                    .region
-                    .as_ref()
-                    .is_some_and(|region| Arc::ptr_eq(region, slice.region())) =>
-            {
+            Some(mut view) if view.pin.as_ref().is_some_and(|pin| pin.is_of(slice.region())) => {
                 view.offset = slice.offset();
                 view.len = slice.len();
                 view
@@ -62,22 +56,23 @@ impl View {
     /// The bytes.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
-        self.region
+        self.pin
             .as_ref()
-            .and_then(|region| region.bytes(self.offset, self.len))
+            .and_then(|pin| pin.bytes(self.offset, self.len))
             .unwrap_or_default()
     }
 
     /// The one reference that keeps the bytes in place; to be given to `released` in the end.
     #[inline]
-    pub(crate) fn into_region(mut self) -> Option<Arc<Region>> {
-        self.region.take()
+    pub(crate) fn into_pin(mut self) -> Option<Arc<Pin>> {
+        self.pin.take()
     }
 
-    /// Ends a view that `into_region` took apart.
-    pub(crate) fn released(region: Arc<Region>) {
+    /// Ends a view that `into_pin` took apart.
+    #[inline]
+    pub(crate) fn released(pin: Arc<Pin>) {
         drop(View {
-            region: Some(region),
+            pin: Some(pin),
             offset: 0,
             len: 0,
         });
@@ -87,8 +82,8 @@ impl View {
 impl Drop for View {
     #[inline]
     fn drop(&mut self) {
-        if let Some(region) = &self.region {
-            region.view_released();
+        if let Some(pin) = &self.pin {
+            pin.view_released();
         }
     }
 }

@@ -10,7 +10,7 @@
     reason = "the one module outside ffi that may: memory maps and raw system calls"
 )]
 
-use super::sync::atomic::AtomicU64;
+use super::stripes::{stripe, StripedCount, STRIPES};
 use std::{
     any::Any,
     fmt,
@@ -19,7 +19,10 @@ use std::{
     os::fd::AsRawFd,
     ptr::NonNull,
     slice,
-    sync::{atomic::Ordering, Arc, OnceLock},
+    sync::{
+        atomic::{fence, Ordering},
+        Arc, OnceLock,
+    },
 };
 
 use memmap2::{MmapOptions, MmapRaw};
@@ -27,18 +30,20 @@ use memmap2::{MmapOptions, MmapRaw};
 use crate::error::{Error, Result};
 
 /// A stretch of mapped memory: a file's pages or anonymous ones. Views, segments, chunks, run parts and memtable
-/// arenas are all regions, so one `Arc<Region>` pins whatever a host looks at.
+/// arenas are all regions, so one kind of pin keeps whatever a host looks at.
 pub(crate) struct Region {
     start: NonNull<u8>,
     len: u64,
     writable: bool,
     of_file: bool,
-    /// Owns the memory; shared with the prefixes that the simulation hands out.
+    /// Owns the memory; shared with its pins, and with the prefixes that the simulation hands out.
     map: Arc<MmapRaw>,
     kept: OnceLock<Arc<dyn Any + Send + Sync>>,
-    /// Where views of these bytes are counted.
-    views: OnceLock<Arc<AtomicU64>>,
+    /// What views hold, once there were any: each thread its own, or all would write to one cache line.
+    pins: OnceLock<Box<Pins>>,
 }
+
+type Pins = [OnceLock<Arc<Pin>>; STRIPES];
 
 // SAFETY: the pointer is into a map that lives as long as the region and doesn't move, and nothing about it belongs to
 // a thread; the other fields are `Send` by themselves.
@@ -88,7 +93,7 @@ impl Region {
             of_file,
             map,
             kept: OnceLock::new(),
-            views: OnceLock::new(),
+            pins: OnceLock::new(),
         }
     }
 
@@ -164,26 +169,62 @@ impl Region {
         Some(())
     }
 
-    /// Something that must live as long as the region (a reader's lock). Set once: a second one isn't taken, and
-    /// the answer is false.
+    /// Something that must live as long as the region and its pins (a reader's lock). Set once, before the first pin:
+    /// else it isn't taken, and the answer is false.
     pub(crate) fn keep_alive(&self, what: Arc<dyn Any + Send + Sync>) -> bool {
-        self.kept.set(what).is_ok()
+        self.pins.get().is_none() && self.kept.set(what).is_ok()
     }
 
-    /// Counts a view of these bytes in `counter`, which has to be the same one each time.
-    #[inline]
-    pub(crate) fn view_handed_out(&self, counter: &Arc<AtomicU64>) {
-        self.views
-            .get_or_init(|| Arc::clone(counter))
-            .fetch_add(1, Ordering::Relaxed);
+    /// A reference for a view of these bytes, counted in `views`, which has to be the same one each time. Takes memory
+    /// only for the first view of a thread.
+    #[inline(always)]
+    pub(crate) fn pin(&self, views: &Arc<StripedCount>) -> Arc<Pin> {
+        let stripe = stripe();
+        let pins = self.pins.get_or_init(Region::no_pins);
+        let pin = match pins.get(stripe).and_then(OnceLock::get) {
+            Some(pin) => Arc::clone(pin),
+            None => self.first_pin(stripe, views),
+        };
+        pin.views.add_one(stripe);
+        pin
     }
 
-    /// Ends what `view_handed_out` began.
-    #[inline]
-    pub(crate) fn view_released(&self) {
-        if let Some(counter) = self.views.get() {
-            counter.fetch_sub(1, Ordering::Relaxed);
+    #[cold]
+    fn no_pins() -> Box<Pins> {
+        Box::new(std::array::from_fn(|_| OnceLock::new()))
+    }
+
+    #[cold]
+    fn first_pin(&self, stripe: usize, views: &Arc<StripedCount>) -> Arc<Pin> {
+        let new = || {
+            let region = Region::over(Arc::clone(&self.map), self.writable, self.of_file);
+            let region = Region {
+                len: self.len,
+                ..region
+            };
+            if let Some(kept) = self.kept.get() {
+                region.keep_alive(Arc::clone(kept));
+            }
+            Arc::new(Pin {
+                region,
+                views: Arc::clone(views),
+            })
+        };
+        match self.pins.get().and_then(|pins| pins.get(stripe)) {
+            Some(slot) => Arc::clone(slot.get_or_init(new)),
+            None => new(),
         }
+    }
+
+    /// Whether a view is out. To be asked by the last one that has the region: nobody else makes one meanwhile.
+    pub(crate) fn is_pinned(&self) -> bool {
+        // Behind the end of every other reference to the region, so that all pins it led to are seen...
+        fence(Ordering::Acquire);
+        let mut pins = self.pins.get().into_iter().flat_map(|pins| pins.iter());
+        let pinned = pins.any(|pin| pin.get().is_some_and(|pin| Arc::strong_count(pin) > 1));
+        // ... and behind all that was read through those that are gone.
+        fence(Ordering::Acquire);
+        pinned
     }
 
     /// Keeps the kernel from committing 2 MiB at the first store to a large, sparse reserve.
@@ -225,6 +266,34 @@ impl Region {
             // like pass only advice that keeps what the pages hold.
             unsafe { libc::madvise(start.cast(), len, advice) };
         }
+    }
+}
+
+/// Keeps a region's memory where it is, and what the region keeps alive, for the views of one thread or a few.
+#[repr(align(64))]
+#[derive(Debug)]
+pub(crate) struct Pin {
+    /// Of the same memory; itself without pins.
+    region: Region,
+    views: Arc<StripedCount>,
+}
+
+impl Pin {
+    /// As `Region::bytes`.
+    #[inline(always)]
+    pub(crate) fn bytes(&self, offset: u64, len: u64) -> Option<&[u8]> {
+        self.region.bytes(offset, len)
+    }
+
+    /// Whether it is one of this region.
+    pub(crate) fn is_of(&self, region: &Region) -> bool {
+        Arc::ptr_eq(&self.region.map, &region.map) && self.region.len == region.len
+    }
+
+    /// A view that `Region::pin` counted is no more.
+    #[inline(always)]
+    pub(crate) fn view_released(&self) {
+        self.views.take_one(stripe());
     }
 }
 
@@ -508,11 +577,43 @@ mod tests {
         assert!(region.keep_alive(Arc::clone(&lock)));
         assert!(!region.keep_alive(Arc::new(())), "there is one already");
         assert_eq!(Arc::strong_count(&lock), 2);
-        let view = Arc::clone(&region);
+        let owner = Arc::clone(&region);
         drop(region);
         assert_eq!(Arc::strong_count(&lock), 2);
-        drop(view);
+        let views = Arc::new(StripedCount::default());
+        let pin = owner.pin(&views);
+        drop(owner);
+        assert_eq!(Arc::strong_count(&lock), 2, "a view keeps it, too");
+        drop(pin);
         assert_eq!(Arc::strong_count(&lock), 1);
+    }
+
+    #[test]
+    fn a_pin_keeps_the_bytes_and_shows_until_it_is_gone() {
+        let region = Region::anonymous(10).unwrap();
+        region.store(0, b"kept").unwrap();
+        let views = Arc::new(StripedCount::default());
+        assert!(!region.is_pinned());
+        let (first, second) = (region.pin(&views), region.pin(&views));
+        assert!(first.is_of(&region) && !first.is_of(&Region::anonymous(10).unwrap()));
+        assert!(
+            !region.keep_alive(Arc::new(())),
+            "too late for the pins that are out"
+        );
+        first.view_released();
+        drop(first);
+        assert!(region.is_pinned());
+        assert_eq!(views.sum(), 1);
+        let other = Arc::clone(&region);
+        let from_elsewhere = std::thread::spawn(move || other.pin(&views)).join().unwrap();
+        drop(second);
+        assert!(region.is_pinned());
+        assert_eq!(from_elsewhere.bytes(0, 4), Some(&b"kept"[..]));
+        drop(from_elsewhere);
+        assert!(!region.is_pinned());
+        let last = region.pin(&Arc::new(StripedCount::default()));
+        drop(region);
+        assert_eq!((last.bytes(0, 4), last.bytes(0, 11)), (Some(&b"kept"[..]), None));
     }
 
     #[test]
