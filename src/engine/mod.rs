@@ -11,6 +11,7 @@ mod background;
 mod backup;
 mod checkpoint;
 mod commit;
+mod dead;
 mod draft;
 mod durability;
 mod follow;

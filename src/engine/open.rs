@@ -421,8 +421,15 @@ impl Engine {
         });
         match checkpointed {
             Ok(()) => {
+                match self.merge_before_closing() {
+                    // Nothing is lost by it: the next opening goes on from there.
+                    Ok(()) | Err(Error::NoSpace { .. } | Error::Corrupt { .. }) => {}
+                    Err(error) => return Err(error),
+                }
                 self.readers.release(&self.supply)?;
-                self.release_log()
+                self.release_log()?;
+                self.settle_reserve();
+                Ok(())
             }
             Err(error) => {
                 if self.unproven.load(Ordering::Acquire) {

@@ -193,6 +193,11 @@ impl Engine {
         let _ = self.fill_reserve(self.reserve.usual_log.load(Ordering::Relaxed));
     }
 
+    /// For closing: without log, it need not be large.
+    pub(super) fn settle_reserve(&self) {
+        let _ = self.fill_reserve(0);
+    }
+
     /// Brings the reserve to the size that is wanted now, or nearly; with at least so much log.
     fn fill_reserve(&self, log_bytes: u64) -> Result<()> {
         let mut slot = lock(&self.reserve.file);

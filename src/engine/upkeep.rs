@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::{
     checkpoint::Checkpoint,
+    dead::DeadEstimates,
     lock,
     merge::Merge,
     reclaim::{Reclaim, ReclaimStep},
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    format::bytes::to_u64,
     vfs::{is_made, sync::MutexGuard, Defect},
 };
 
@@ -40,7 +42,8 @@ pub(super) struct Upkeep {
     merge: Option<Merge>,
     reclaim: Option<Reclaim>,
     /// Steps of merging that come before the next step of a checkpoint.
-    merge_steps_due: usize,
+    merge_steps_due: u64,
+    dead: DeadEstimates,
     /// So much was deleted that a generation was closed for everything to be merged next.
     merge_of_everything_due: bool,
     making_space: Option<MakingSpace>,
@@ -59,6 +62,11 @@ impl Upkeep {
         self.checkpoint.as_ref().map_or(0, Checkpoint::heap_bytes)
             + self.merge.as_ref().map_or(0, Merge::heap_bytes)
             + self.reclaim.as_ref().map_or(0, Reclaim::heap_bytes)
+    }
+
+    /// The run that the merge under way writes.
+    fn merge_target(&self) -> Option<u64> {
+        self.merge.as_ref().map(Merge::target)
     }
 
     /// Lets go of the merge under way, and of what it has on disk; false if there is none.
@@ -105,10 +113,11 @@ impl Engine {
             return Ok(true);
         }
         let mut upkeep = self.lock_upkeep()?;
-        if self.step_urgent(&mut upkeep)? {
+        // Ahead of what takes more space, or it would wait until there is nothing else to do.
+        if self.readers.release_step(&self.supply)? {
             return Ok(true);
         }
-        if self.readers.release_step(&self.supply)? {
+        if self.step_urgent(&mut upkeep)? {
             return Ok(true);
         }
         let is_new = upkeep.merge.is_none() && !upkeep.merge_of_everything_due;
@@ -220,7 +229,14 @@ impl Engine {
         if !self.step_checkpoint(upkeep)? {
             return Ok(false);
         }
-        upkeep.merge_steps_due = self.state.load().runs.len().saturating_sub(MANY_RUNS);
+        let state = self.state.load();
+        let for_reading = to_u64(state.runs.len().saturating_sub(MANY_RUNS));
+        let share = upkeep.dead.share(&state);
+        let for_space = match self.is_worth_merging(share) {
+            true => share.merge_steps(),
+            false => u64::from(upkeep.dead.is_behind(&state, upkeep.merge_target())),
+        };
+        upkeep.merge_steps_due = for_reading.max(for_space);
         Ok(true)
     }
 
@@ -259,8 +275,16 @@ impl Engine {
     }
 
     fn step_merge(&self, upkeep: &mut Upkeep) -> Result<bool> {
+        let target = upkeep.merge_target();
+        let state = self.state.load_full();
+        if upkeep.dead.step(&state, target)? {
+            return Ok(true);
+        }
         if upkeep.merge.is_none() {
-            upkeep.merge = match upkeep.merge_of_everything_due || self.much_was_deleted() {
+            let much_is_dead = upkeep.merge_of_everything_due
+                || self.much_was_deleted()
+                || self.is_worth_merging(upkeep.dead.share(&state));
+            upkeep.merge = match much_is_dead {
                 true => self.plan_merge_of_everything(upkeep)?,
                 false => Merge::plan(self, false)?,
             };
@@ -337,6 +361,7 @@ impl Engine {
             if frozen_seq().is_none_or(|seq| seq > last_seq) {
                 return Ok(());
             }
+            self.readers.release_step(&self.supply)?;
             self.step_urgent(&mut upkeep)?;
         }
     }
@@ -421,6 +446,25 @@ impl Engine {
             }
             if self.vfs.now_us().saturating_sub(start) >= budget_us {
                 return Ok(true);
+            }
+        }
+    }
+
+    /// For closing: what little is left of dead versions goes, where that takes no longer than a few checkpoints. A store
+    /// that is larger goes on with it at its next opening.
+    pub(super) fn merge_before_closing(&self) -> Result<()> {
+        loop {
+            let mut upkeep = lock(&self.upkeep);
+            let state = self.state.load_full();
+            let target = upkeep.merge_target();
+            if upkeep.dead.step(&state, target)? {
+                continue;
+            }
+            let share = upkeep.dead.share(&state);
+            let is_small = share.live <= self.options.memory_bytes.saturating_mul(2);
+            let is_due = upkeep.merge.is_some() || self.is_worth_merging(share);
+            if !is_small || !is_due || !self.step_merge(&mut upkeep)? {
+                return Ok(());
             }
         }
     }

@@ -1,11 +1,11 @@
 //! Writes what a merged source holds as the parts of a run, in small steps: for checkpoints (the source is one
 //! memtable), merges, backups.
 //!
-//! Of a key's versions, those stay that some snapshot or now still sees. All versions of a key go to one part.
+//! Of a key's versions, those stay that some snapshot or now still sees. All versions of a key go to one part. A version
+//! is written as it is met; only a tombstone that may have nothing to hide waits until an older version follows.
 
 use crate::vfs::sync::atomic::AtomicU64;
 use std::{
-    collections::VecDeque,
     path::PathBuf,
     sync::{atomic::Ordering, Arc},
 };
@@ -71,17 +71,8 @@ pub(crate) struct Builder {
     /// The key being passed, its last seq met, and how many of the snapshots its versions have served.
     key: Vec<u8>,
     last_seq: Option<u64>,
-    /// Versions of the key that are kept so far, newest first, until it is clear whether tombstones among them go.
-    kept: VecDeque<Version>,
-    /// Last key that was written or dropped whole.
-    last_key: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct Version {
-    seq: u64,
-    kind: u8,
-    value: Vec<u8>,
+    /// Its tombstones that hide nothing so far, newest first, where nothing older is left for them to hide.
+    waiting: Vec<u64>,
 }
 
 /// Only entries that were written so, or forged, get here: their pages' CRCs hold.
@@ -119,19 +110,17 @@ impl Builder {
             output: None,
             key: Vec::new(),
             last_seq: None,
-            kept: VecDeque::new(),
-            last_key: Vec::new(),
+            waiting: Vec::new(),
         })
     }
 
-    /// What it holds in memory: the part being written, and the versions of one key.
+    /// What it holds in memory: the part being written, and a key.
     pub(crate) fn heap_bytes(&self) -> u64 {
         let part = self
             .output
             .as_ref()
             .map_or(0, |output| output.writer.heap_bytes());
-        let kept: usize = self.kept.iter().map(|version| version.value.capacity()).sum();
-        part + to_u64(kept + self.key.capacity() + self.last_key.capacity())
+        part + to_u64(self.waiting.capacity() * size_of::<u64>() + self.key.capacity())
     }
 
     /// Goes on for about `budget_bytes` of entries.
@@ -147,7 +136,7 @@ impl Builder {
         let mut passed = 0u64;
         loop {
             let Some(entry) = self.source.entry() else {
-                self.write_key()?;
+                self.end_key();
                 return Ok(match &mut self.output {
                     Some(output) => {
                         output.closing = Some(None);
@@ -163,15 +152,15 @@ impl Builder {
                 if self.last_seq.is_some() && entry.key < self.key.as_slice() {
                     return Err(out_of_order());
                 }
-                let new_key = entry.key.to_vec();
-                self.write_key()?;
-                self.key = new_key;
-                if let Some(output) = &mut self.output {
-                    if output.writer.bytes() >= self.rules.part_bytes {
-                        output.closing = Some(None);
-                        return Ok(BuildStep::Working);
-                    }
+                let full = |output: &&mut Output| output.writer.bytes() >= self.rules.part_bytes;
+                if let Some(output) = self.output.as_mut().filter(full) {
+                    output.closing = Some(None);
+                    self.end_key();
+                    return Ok(BuildStep::Working);
                 }
+                self.key.clear();
+                self.key.extend_from_slice(entry.key);
+                self.end_key();
             }
             passed = passed.saturating_add(to_u64(self.key.len())).saturating_add(64);
             passed = passed.saturating_add(self.take_version(observer)?);
@@ -197,59 +186,45 @@ impl Builder {
                 .iter()
                 .any(|snapshot| entry.seq <= *snapshot && *snapshot < newer),
         };
-        if seen && (entry.kind == TOMBSTONE || observer.keep(&entry)?) {
-            self.kept.push_back(Version {
-                seq: entry.seq,
-                kind: entry.kind,
-                value: entry.value.to_vec(),
-            });
-        } else {
+        if !seen || (entry.kind != TOMBSTONE && !observer.keep(&entry)?) {
             observer.dropped(&entry);
+            return Ok(value_len);
         }
+        if entry.kind == TOMBSTONE && self.rules.bottom {
+            self.waiting.push(entry.seq);
+            return Ok(value_len);
+        }
+        let output = match &mut self.output {
+            Some(output) => output,
+            none => {
+                let number = self.next_file.fetch_add(1, Ordering::Relaxed);
+                let path = self.directory.join(part_file_name(number));
+                let file = self.vfs.open(&path, OpenMode::CreateNew)?;
+                let writer = PartWriter::new(Arc::clone(&file), &self.uuid, number, self.rules.piece_bytes);
+                none.insert(Output {
+                    number,
+                    file,
+                    writer,
+                    closing: None,
+                })
+            }
+        };
+        for seq in self.waiting.drain(..) {
+            output.writer.add(&Entry {
+                key: entry.key,
+                seq,
+                kind: TOMBSTONE,
+                value: &[],
+            })?;
+        }
+        output.writer.add(&entry)?;
         Ok(value_len)
     }
 
-    /// Writes what is kept of the key that was passed.
-    fn write_key(&mut self) -> Result<()> {
-        if self.last_seq.take().is_none() {
-            return Ok(());
-        }
-        while self.rules.bottom && self.kept.back().is_some_and(|oldest| oldest.kind == TOMBSTONE) {
-            self.kept.pop_back();
-        }
-        self.last_key.clone_from(&self.key);
-        while let Some(version) = self.kept.pop_front() {
-            let key = std::mem::take(&mut self.key);
-            let entry = Entry {
-                key: &key,
-                seq: version.seq,
-                kind: version.kind,
-                value: &version.value,
-            };
-            let added = self.output().and_then(|output| output.writer.add(&entry));
-            self.key = key;
-            added?;
-        }
-        Ok(())
-    }
-
-    fn output(&mut self) -> Result<&mut Output> {
-        if self.output.is_none() {
-            let number = self.next_file.fetch_add(1, Ordering::Relaxed);
-            let file = self
-                .vfs
-                .open(&self.directory.join(part_file_name(number)), OpenMode::CreateNew)?;
-            let writer = PartWriter::new(Arc::clone(&file), &self.uuid, number, self.rules.piece_bytes);
-            self.output = Some(Output {
-                number,
-                file,
-                writer,
-                closing: None,
-            });
-        }
-        self.output
-            .as_mut()
-            .ok_or_else(|| Error::internal("a build has no output"))
+    /// All versions of the key were met: tombstones that still wait have nothing to hide.
+    fn end_key(&mut self) {
+        self.last_seq = None;
+        self.waiting.clear();
     }
 
     /// One step of finishing the part that is full; `None` while there is none.
@@ -275,7 +250,7 @@ impl Builder {
                 self.output = None;
                 Ok(Some(BuildStep::Part {
                     meta,
-                    last_key: self.last_key.clone(),
+                    last_key: self.key.clone(),
                 }))
             }
         }

@@ -41,7 +41,7 @@ pub(crate) use builder::{BuildObserver, BuildRules, BuildStep, Builder};
 pub(crate) use memtable::{Memtable, MemtableCursor};
 pub(crate) use merged::Merged;
 pub(crate) use page::{copy_short, hash_key};
-pub(crate) use part::{parse_part_file_name, part_file_name, Part, PrefetchStep};
+pub(crate) use part::{parse_part_file_name, part_file_name, Part, PrefetchStep, SampledEntry};
 pub(crate) use part_map::read_unknown_footer;
 pub(crate) use part_writer::{PartWriter, LARGE_PIECE_BYTES, SMALL_PIECE_BYTES};
 pub(crate) use plan::{plan_merge, MergePlan};

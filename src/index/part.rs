@@ -40,6 +40,14 @@ pub(crate) enum PrefetchStep {
     Entry,
 }
 
+/// One entry of many.
+#[derive(Debug)]
+pub(crate) struct SampledEntry {
+    pub(crate) key: Vec<u8>,
+    pub(crate) kind: u8,
+    pub(crate) value_len: usize,
+}
+
 #[derive(Debug)]
 pub(crate) struct Part {
     map: OnceLock<PartMap>,
@@ -174,6 +182,39 @@ impl Part {
         }
         let (page, slot) = map.search(key, seq)?;
         version_at(map, &page, slot, key)
+    }
+
+    /// The newest version of a key that `number` stands for: any one, but for other numbers most likely others. `None`
+    /// where that leads to none.
+    pub(crate) fn sample(&self, number: u32) -> Result<Option<SampledEntry>> {
+        // Odd, so that numbers which follow each other come to buckets far apart.
+        const SPREAD: u32 = 0x9e37_79b1;
+        let map = self.map()?;
+        let bucket = map.bucket(home_bucket(
+            number.wrapping_mul(SPREAD),
+            map.footer().home_buckets,
+        ))?;
+        let Some(slot) = bucket
+            .iter()
+            .map(|slot| u64::from_le_bytes(*slot))
+            .find(|slot| *slot != 0)
+        else {
+            return Ok(None);
+        };
+        let slot = HashSlot::decode(slot);
+        let page = map.page(slot.unit)?;
+        let entry = PageEntry::decode(page.bytes, entry_place(slot.offset));
+        let entry = entry.filter(|_| page.header.level == 0);
+        let (prefix, entry) = page
+            .header
+            .prefix(page.bytes)
+            .zip(entry)
+            .ok_or_else(|| map.malformed(slot.unit))?;
+        Ok(Some(SampledEntry {
+            key: [prefix, entry.suffix].concat(),
+            kind: entry.kind,
+            value_len: entry.value.len(),
+        }))
     }
 
     pub(crate) fn cursor(self: &Arc<Self>) -> PartCursor {

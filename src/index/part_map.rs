@@ -86,7 +86,7 @@ impl PartMap {
 
     /// False if somebody still looks at bytes in it.
     pub(crate) fn unmap(self) -> bool {
-        Arc::try_unwrap(self.region).is_ok()
+        self.region.unmap()
     }
 
     pub(crate) fn footer(&self) -> &Footer {

@@ -6,9 +6,16 @@ use std::sync::Arc;
 use super::{
     page::{common_prefix, is_same, key_prefix},
     part_cursor::{PartCursor, ScanEnd},
-    Entry, Hit, Part, Probe,
+    Entry, Hit, Part, Probe, SampledEntry,
 };
-use crate::{error::Result, format::manifest::RunMeta, vfs::Region};
+use crate::{
+    error::Result,
+    format::{
+        bytes::{to_u64, to_usize},
+        manifest::RunMeta,
+    },
+    vfs::Region,
+};
 
 /// Immutable; a change makes another one. Any thread.
 #[derive(Debug)]
@@ -72,6 +79,15 @@ impl Run {
 
     pub(crate) fn parts(&self) -> &[Arc<Part>] {
         &self.parts
+    }
+
+    /// One of `of` entries that are spread over the run; `None` where there is none.
+    pub(crate) fn sample(&self, number: u32, of: u32) -> Result<Option<SampledEntry>> {
+        let part = u64::from(number) * to_u64(self.parts.len()) / u64::from(of.max(1));
+        match to_usize(part).and_then(|part| self.parts.get(part)) {
+            Some(part) => part.sample(number),
+            None => Ok(None),
+        }
     }
 
     /// Keys at or below this one are not in the run any more.

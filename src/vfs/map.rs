@@ -112,6 +112,17 @@ impl Region {
         Arc::strong_count(&self.map) > 1
     }
 
+    /// Unmaps the memory; false if somebody still looks at it, who keeps it mapped.
+    pub(crate) fn unmap(self: Arc<Self>) -> bool {
+        let map = Arc::clone(&self.map);
+        let Some(region) = Arc::into_inner(self) else {
+            return false;
+        };
+        // What else belongs to the region may hold the memory, too.
+        drop(region);
+        Arc::into_inner(map).is_some()
+    }
+
     #[inline]
     pub(crate) fn len(&self) -> u64 {
         self.len
