@@ -2,6 +2,8 @@
 //!
 //! Everything that had to be looked up when the commit was made is in the frame's assigned section.
 
+use std::sync::Arc;
+
 use crate::{
     error::{Error, Result},
     format::{
@@ -174,9 +176,22 @@ pub(crate) struct Scratch {
     bounds: Vec<(u64, u32, StreamBounds)>,
 }
 
+/// Where the index entries of frames go.
+pub(crate) trait Entries {
+    /// As `Memtable::insert`.
+    fn insert(&self, key: &[u8], seq: u64, kind: u8, value: &[u8]) -> Result<()>;
+}
+
+impl Entries for Arc<Memtable> {
+    #[inline]
+    fn insert(&self, key: &[u8], seq: u64, kind: u8, value: &[u8]) -> Result<()> {
+        Memtable::insert(self, key, seq, kind, value)
+    }
+}
+
 /// Writes the index entries of a frame. `counts` and `deleted` are what it adds to the statistics.
 pub(crate) fn apply(
-    memtable: &Memtable,
+    memtable: &impl Entries,
     seq: u64,
     contents: Contents<'_>,
     tally: &mut Tally,
@@ -210,7 +225,7 @@ pub(crate) struct Tally {
 }
 
 fn apply_step(
-    memtable: &Memtable,
+    memtable: &impl Entries,
     seq: u64,
     step: &Step<'_>,
     scratch: &mut Scratch,
@@ -311,7 +326,7 @@ fn apply_step(
 
 /// What an append of a record comes to, beside the record's own entry, whose key is left in `key`.
 fn appended(
-    memtable: &Memtable,
+    memtable: &impl Entries,
     seq: u64,
     step: &Step<'_>,
     name: &[u8],
@@ -348,7 +363,7 @@ fn note_bounds(bounds: &mut Vec<(u64, u32, StreamBounds)>, ordinal: u32, stream:
 /// A record holds its block by an index entry where the block's own header can't say so: large and named blocks.
 /// A loose block that is named for the first time stops holding itself. `key` is for the entries' keys.
 fn hold(
-    memtable: &Memtable,
+    memtable: &impl Entries,
     seq: u64,
     source: &BlockSource,
     address: &BlockAddress,

@@ -30,7 +30,7 @@ use crate::{
     },
     index::{BuildRules, BuildStep, Builder, Merged, Part, Run, LARGE_PIECE_BYTES, SMALL_PIECE_BYTES},
     log::{self, Segment},
-    vfs::{is_made, Defect, OpenMode},
+    vfs::{is_made, Defect, OpenMode, Region},
 };
 
 /// Most data bytes of one part of a run. A merge takes that much space before it gives any back, so the parts of a small
@@ -44,6 +44,7 @@ enum Phase {
     Images(usize),
     SyncChunks,
     Index(Box<Builder>),
+    SyncNames,
     Publish,
 }
 
@@ -104,8 +105,15 @@ impl Checkpoint {
                 match builder.step(STEP_BYTES, observer)? {
                     BuildStep::Working => {}
                     BuildStep::Part { meta, .. } => self.parts.push(meta),
-                    BuildStep::Done => self.phase = Phase::Publish,
+                    BuildStep::Done => self.phase = Phase::SyncNames,
                 }
+                Ok(false)
+            }
+            Phase::SyncNames => {
+                if !self.parts.is_empty() && !is_made(Defect::PartNamesNotSynced) {
+                    engine.vfs.sync_directory(&engine.index_directory())?;
+                }
+                self.phase = Phase::Publish;
                 Ok(false)
             }
             Phase::Publish => {
@@ -121,6 +129,11 @@ impl Checkpoint {
             _ => 0,
         };
         index.saturating_add(to_u64(self.buffer.capacity()))
+    }
+
+    /// Of the memtable.
+    pub(super) fn arenas(&self) -> Vec<Arc<Region>> {
+        self.frozen.generation.memtable.arenas()
     }
 
     /// Takes back what is on disk and in no manifest. The generation stays frozen; the next attempt starts over.
@@ -330,9 +343,6 @@ impl Checkpoint {
     }
 
     fn publish(&mut self, engine: &Engine) -> Result<()> {
-        if !self.parts.is_empty() && !is_made(Defect::PartNamesNotSynced) {
-            engine.vfs.sync_directory(&engine.index_directory())?;
-        }
         let seq = self.frozen.last_seq;
         let segments = lock(&engine.append).appender.segments();
         let first_segment = first_kept_segment(

@@ -138,3 +138,172 @@ impl Engine {
         share.is_much() && share.dead >= self.options.memory_bytes / 64
     }
 }
+
+#[cfg(test)]
+#[cfg(not(sarsen_explore))]
+mod tests {
+    use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+    use super::super::{Draft, Options, Survive};
+    use super::*;
+    use crate::{
+        format::record,
+        vfs::{sim::SimVfs, OsVfs, Vfs},
+    };
+
+    const KEYS: u64 = 2_000;
+    const VALUE_BYTES: usize = 200;
+
+    fn options() -> Options {
+        Options {
+            memory_bytes: 256 << 10,
+            background: false,
+            ..Options::default()
+        }
+    }
+
+    fn open(vfs: &Arc<dyn Vfs>, options: &Options) -> Arc<Engine> {
+        Engine::open(Arc::clone(vfs), Path::new("/store"), options).unwrap()
+    }
+
+    fn set(engine: &Engine, number: u64, len: usize, fill: u8) {
+        let mut draft = Draft::new();
+        let key = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+        draft.set_kv(&key, &vec![fill; len]).unwrap();
+        engine.commit(&mut draft, Some(Survive::Process)).unwrap();
+    }
+
+    /// Each key once, in an order of its own.
+    fn set_all(engine: &Engine, round: u8) {
+        for i in 0..KEYS {
+            set(engine, (i * 7 + u64::from(round) * 31) % KEYS, VALUE_BYTES, round);
+        }
+    }
+
+    fn index_bytes(engine: &Engine) -> u64 {
+        engine.state.load().index_bytes()
+    }
+
+    #[test]
+    fn what_is_overwritten_again_and_again_takes_less_than_what_lives() {
+        let vfs: Arc<dyn Vfs> = Arc::new(SimVfs::new(1));
+        let engine = open(&vfs, &options());
+        set_all(&engine, 0);
+        engine.compact().unwrap();
+        let live = index_bytes(&engine);
+        let mut most = 0;
+        for round in 1..10 {
+            set_all(&engine, round);
+            while engine.maintain(u64::MAX).unwrap() {}
+            most = most.max(index_bytes(&engine));
+        }
+        assert!(most < live * 3 / 2, "{most} bytes for {live} that live");
+        engine.close().unwrap();
+    }
+
+    #[test]
+    fn commits_that_do_all_of_upkeep_themselves_keep_dead_versions_in_bounds() {
+        let vfs: Arc<dyn Vfs> = Arc::new(SimVfs::new(2));
+        let engine = open(&vfs, &options());
+        set_all(&engine, 0);
+        engine.compact().unwrap();
+        let live = index_bytes(&engine);
+        let mut most = 0;
+        for round in 1..20 {
+            set_all(&engine, round);
+            most = most.max(index_bytes(&engine));
+        }
+        assert!(most < live * 5 / 2, "{most} bytes for {live} that live");
+        engine.close().unwrap();
+    }
+
+    #[test]
+    fn a_small_store_has_little_that_is_dead_once_it_is_closed() {
+        let vfs: Arc<dyn Vfs> = Arc::new(SimVfs::new(3));
+        let roomy = Options {
+            memory_bytes: 8 << 20,
+            ..options()
+        };
+        let engine = open(&vfs, &roomy);
+        set_all(&engine, 0);
+        engine.compact().unwrap();
+        let live = index_bytes(&engine);
+        for round in 1..4 {
+            set_all(&engine, round);
+        }
+        assert_eq!(index_bytes(&engine), live, "all of that is in memory");
+        engine.close().unwrap();
+        drop(engine);
+        let engine = open(&vfs, &roomy);
+        let closed = index_bytes(&engine);
+        assert!(closed < live * 3 / 2, "{closed} bytes for {live} that live");
+        let view = engine.view();
+        for number in 0..KEYS {
+            let key = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+            let hit = view.get(&record::kv_key(&key)).unwrap().unwrap();
+            assert_eq!(hit.value, [3; VALUE_BYTES]);
+        }
+        drop(view);
+        engine.close().unwrap();
+    }
+
+    /// The lengths that files had, in every step that upkeep makes until it has nothing left to do.
+    fn lengths_while_upkeep_works(engine: &Engine, directory: &Path) -> BTreeMap<String, Vec<u64>> {
+        let mut lengths: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+        loop {
+            for entry in engine.vfs.list(directory).unwrap() {
+                let seen = lengths
+                    .entry(entry.name.to_string_lossy().into_owned())
+                    .or_default();
+                if seen.last() != Some(&entry.len) {
+                    seen.push(entry.len);
+                }
+            }
+            if !engine.maintain(0).unwrap() {
+                return lengths;
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_part_goes_in_pieces_unless_somebody_looks_at_bytes_in_it() {
+        let root = std::env::temp_dir().join(format!("sarsen-dead-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
+        let large = Options {
+            background: false,
+            ..Options::default()
+        };
+        let engine = Engine::open(Arc::new(OsVfs), &root, &large).unwrap();
+        let directory = root.join("index");
+        for (round, looked_at) in [(1, false), (2, true), (3, false)] {
+            for number in 0..1_500 {
+                set(&engine, number, 1_000, round);
+            }
+            engine.checkpoint().unwrap();
+            let held = looked_at.then(|| {
+                let view = engine.view();
+                let key = record::kv_key(&0_u64.to_be_bytes());
+                let hit = view.get(&key).unwrap().unwrap();
+                Arc::clone(hit.region)
+            });
+            let before: Vec<Vec<u8>> = held.iter().map(|region| all_of(region)).collect();
+            let lengths = lengths_while_upkeep_works(&engine, &directory);
+            let cut = |seen: &Vec<u64>| seen.windows(2).any(|pair| pair[0] > pair[1]);
+            let were_cut = lengths.values().filter(|seen| cut(seen)).count();
+            match (round, looked_at) {
+                (1, _) => assert_eq!(were_cut, 0, "nothing went: {lengths:?}"),
+                // Of the two that a merge takes the place of, one is held.
+                (_, true) => assert_eq!(were_cut, 1, "{lengths:?}"),
+                (_, false) => assert_eq!(were_cut, 2, "{lengths:?}"),
+            }
+            let after: Vec<Vec<u8>> = held.iter().map(|region| all_of(region)).collect();
+            assert_eq!(before, after);
+        }
+        engine.close().unwrap();
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    fn all_of(region: &crate::vfs::Region) -> Vec<u8> {
+        region.bytes(0, region.len()).unwrap().to_vec()
+    }
+}

@@ -28,6 +28,8 @@ pub(super) struct Merge {
     inputs: Vec<u64>,
     into: u64,
     builder: Builder,
+    /// Written and synced, and not yet in the manifest, with its last key.
+    finished: Option<(PartMeta, Vec<u8>)>,
     observer: Observer,
     everything: bool,
     /// Deletions counted when the merge began: those that it gets rid of.
@@ -81,6 +83,7 @@ impl Merge {
             inputs,
             into,
             builder,
+            finished: None,
             observer,
             everything,
             deleted,
@@ -89,12 +92,16 @@ impl Merge {
 
     /// True once the merge is done.
     pub(super) fn step(&mut self, engine: &Engine) -> Result<bool> {
+        if let Some((meta, last_key)) = self.finished.take() {
+            let path = engine.part_path(meta.file);
+            self.publish(engine, Some(meta), Some(last_key))
+                .inspect_err(|error| engine.remove_unnamed(&path, error))?;
+            return Ok(false);
+        }
         match self.builder.step(STEP_BYTES, &mut self.observer)? {
             BuildStep::Working => Ok(false),
             BuildStep::Part { meta, last_key } => {
-                let path = engine.part_path(meta.file);
-                self.publish(engine, Some(meta), Some(last_key))
-                    .inspect_err(|error| engine.remove_unnamed(&path, error))?;
+                self.finished = Some((meta, last_key));
                 Ok(false)
             }
             BuildStep::Done => {
@@ -118,7 +125,11 @@ impl Merge {
         self.builder.heap_bytes()
     }
 
-    pub(super) fn abandon(self) {
+    pub(super) fn abandon(self, engine: &Engine) {
+        if let Some((meta, _)) = &self.finished {
+            // What stays is cleared by the next opening.
+            let _ = engine.vfs.unlink(&engine.part_path(meta.file));
+        }
         self.builder.abandon();
     }
 
@@ -158,6 +169,13 @@ impl Merge {
         {
             engine.readers.retire(generation, Retired::Part(Arc::clone(part)));
         }
+        // Nothing of the merge may hold them, or their space would come back only at its end.
+        self.builder.forget_passed();
+        // In this order, as in the plan.
+        let state = engine.state.load_full();
+        let last_seq = engine.last_seq();
+        let snapshots = engine.kept_seqs();
+        self.observer.renew(&state, &snapshots, last_seq);
         Ok(())
     }
 }

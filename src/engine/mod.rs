@@ -28,6 +28,7 @@ mod readers;
 mod reclaim;
 mod recover;
 mod reserve;
+mod sorter;
 mod stale;
 mod state;
 mod stats;

@@ -49,6 +49,13 @@ impl Observer {
         }
     }
 
+    /// Goes on by a newer state, so that the files of the older one can go.
+    pub(super) fn renew(&mut self, state: &Arc<State>, snapshots: &[u64], now: u64) {
+        self.witnesses = Witnesses::new(state, snapshots, now);
+        self.chunks = state.chunks.clone();
+        self.reach = None;
+    }
+
     /// Tells the chunks what died in them since the last time, so that the next manifest says so.
     pub(super) fn book_dead(&mut self, engine: &Engine) {
         for (number, bytes) in self.dead.drain() {

@@ -9,6 +9,7 @@ use std::{path::Path, sync::Arc};
 use super::{
     apply::{self, Contents, Steps, Tally},
     readers::Readers,
+    sorter::Sorter,
     stale,
     state::{Generation, State},
     Options, Recovery, Verdict,
@@ -58,6 +59,7 @@ pub(super) struct Recovered {
 /// What replayed frames add up to.
 struct Replayed {
     generation: Arc<Generation>,
+    sorter: Sorter,
     chunks: ChunkSet,
     tally: Tally,
     scratch: apply::Scratch,
@@ -198,8 +200,10 @@ fn replay(sources: &Sources<'_>, limit: u64) -> Result<(Replayed, ReplayEnd)> {
     let options = chunk_options(sources);
     let open = |meta| Chunk::open(sources.vfs, &directory, meta, manifest.chunk_bytes, options);
     let chunks: ChunkSet = manifest.chunks.iter().map(open).collect();
+    let generation = Generation::new();
     let mut replayed = Replayed {
-        generation: Generation::new(),
+        sorter: Sorter::new(Arc::clone(&generation.memtable)),
+        generation,
         chunks,
         tally: Tally {
             counts: manifest.counts,
@@ -230,6 +234,7 @@ fn replay(sources: &Sources<'_>, limit: u64) -> Result<(Replayed, ReplayEnd)> {
         start,
         &mut |frame, segment, offset| replayed.apply(sources, &directory, options, frame, segment, offset),
     )?;
+    replayed.sorter.finish()?;
     Ok((replayed, end))
 }
 
@@ -264,14 +269,8 @@ impl Replayed {
             assigned: &assigned,
         };
         let inconsistent = |_| bad("a frame's commands make no sense");
-        apply::apply(
-            &self.generation.memtable,
-            seq,
-            contents,
-            &mut self.tally,
-            &mut self.scratch,
-        )
-        .map_err(inconsistent)?;
+        apply::apply(&self.sorter, seq, contents, &mut self.tally, &mut self.scratch)
+            .map_err(inconsistent)?;
         let mut steps = Steps::new(contents);
         while let Some(step) = steps.next().map_err(inconsistent)? {
             match step.command.block() {

@@ -2,7 +2,7 @@
 //! All in small steps, run by the background thread, by the host through `maintain`, or by a commit that can't
 //! wait for either.
 
-use std::sync::atomic::Ordering;
+use std::sync::{atomic::Ordering, Arc};
 
 use super::{
     checkpoint::Checkpoint,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     format::bytes::to_u64,
-    vfs::{is_made, sync::MutexGuard, Defect},
+    vfs::{is_made, sync::MutexGuard, Defect, Region},
 };
 
 /// A step writes or syncs about this much.
@@ -27,6 +27,9 @@ pub(super) const LEAST_DELETED: u64 = 256;
 /// From this number of runs on, merging takes turns with checkpoints, the more of them the more runs there are: so
 /// writers that outrun merging are slowed down before reading suffers.
 const MANY_RUNS: usize = 12;
+
+/// Arenas of a memtable, of up to a MiB each, that are given back in one step.
+const LEAVING_ARENAS: usize = 4;
 
 /// Less log is left without a checkpoint while space is short.
 const LEAST_LOG_BYTES: u64 = 64 << 10;
@@ -41,6 +44,8 @@ pub(super) struct Upkeep {
     checkpoint: Option<Checkpoint>,
     merge: Option<Merge>,
     reclaim: Option<Reclaim>,
+    /// Of a memtable that a run took the place of; the kernel takes its time to take them back.
+    leaving: Vec<Arc<Region>>,
     /// Steps of merging that come before the next step of a checkpoint.
     merge_steps_due: u64,
     dead: DeadEstimates,
@@ -62,6 +67,13 @@ impl Upkeep {
         self.checkpoint.as_ref().map_or(0, Checkpoint::heap_bytes)
             + self.merge.as_ref().map_or(0, Merge::heap_bytes)
             + self.reclaim.as_ref().map_or(0, Reclaim::heap_bytes)
+            + self.leaving.iter().map(|arena| arena.len()).sum::<u64>()
+    }
+
+    /// Gives some memory back; false if there is none to give.
+    fn let_go(&mut self) -> bool {
+        let some = self.leaving.len().min(LEAVING_ARENAS);
+        self.leaving.drain(..some).count() > 0
     }
 
     /// The run that the merge under way writes.
@@ -70,11 +82,11 @@ impl Upkeep {
     }
 
     /// Lets go of the merge under way, and of what it has on disk; false if there is none.
-    fn give_up_merge(&mut self) -> bool {
+    fn give_up_merge(&mut self, engine: &Engine) -> bool {
         let Some(merge) = self.merge.take() else {
             return false;
         };
-        merge.abandon();
+        merge.abandon(engine);
         if let Some(making) = &mut self.making_space {
             making.merge = true;
         }
@@ -114,7 +126,7 @@ impl Engine {
         }
         let mut upkeep = self.lock_upkeep()?;
         // Ahead of what takes more space, or it would wait until there is nothing else to do.
-        if self.readers.release_step(&self.supply)? {
+        if self.readers.release_step(&self.supply)? || upkeep.let_go() {
             return Ok(true);
         }
         if self.step_urgent(&mut upkeep)? {
@@ -252,6 +264,7 @@ impl Engine {
         match checkpoint.step(self) {
             Ok(done) => {
                 if done {
+                    upkeep.leaving = checkpoint.arenas();
                     upkeep.checkpoint = None;
                 }
                 Ok(true)
@@ -300,7 +313,7 @@ impl Engine {
                 Ok(true)
             }
             Err(error) => {
-                upkeep.give_up_merge();
+                upkeep.give_up_merge(self);
                 self.upkeep_failed(upkeep, error)
             }
         }
@@ -340,7 +353,7 @@ impl Engine {
     fn upkeep_failed(&self, upkeep: &mut Upkeep, error: Error) -> Result<bool> {
         match &error {
             Error::NoSpace { .. } => {
-                if self.find_space_for_a_job(|| upkeep.give_up_merge() | upkeep.give_up_reclaim())? {
+                if self.find_space_for_a_job(|| upkeep.give_up_merge(self) | upkeep.give_up_reclaim())? {
                     return Ok(true);
                 }
             }
@@ -359,6 +372,8 @@ impl Engine {
         loop {
             let mut upkeep = self.lock_upkeep()?;
             if frozen_seq().is_none_or(|seq| seq > last_seq) {
+                // Whoever waited for the checkpoint fills the next memtable now.
+                upkeep.leaving.clear();
                 return Ok(());
             }
             self.readers.release_step(&self.supply)?;
@@ -472,7 +487,7 @@ impl Engine {
     /// Gives back what abandoned jobs have on disk; for closing.
     pub(super) fn abandon_jobs(&self) {
         let mut upkeep = lock(&self.upkeep);
-        upkeep.give_up_merge();
+        upkeep.give_up_merge(self);
         upkeep.give_up_reclaim();
         if let Some(checkpoint) = upkeep.checkpoint.take() {
             checkpoint.abandon(self);

@@ -123,12 +123,22 @@ impl Builder {
         part + to_u64(self.waiting.capacity() * size_of::<u64>() + self.key.capacity())
     }
 
+    /// Lets go of the parts of its source that were taken in.
+    pub(crate) fn forget_passed(&mut self) {
+        self.source.forget_passed();
+    }
+
     /// Goes on for about `budget_bytes` of entries.
     pub(crate) fn step(
         &mut self,
         budget_bytes: usize,
         observer: &mut dyn BuildObserver,
     ) -> Result<BuildStep> {
+        if let Some(output) = &mut self.output {
+            if output.writer.sync_step()? {
+                return Ok(BuildStep::Working);
+            }
+        }
         if let Some(step) = self.close_step()? {
             return Ok(step);
         }

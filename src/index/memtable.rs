@@ -213,6 +213,11 @@ impl Memtable {
         self.entries.load(Relaxed)
     }
 
+    /// What its keys and values lie in: whoever holds these too decides when their memory goes.
+    pub(crate) fn arenas(&self) -> Vec<Arc<Region>> {
+        (0..).map_while(|number| self.arena(number).cloned()).collect()
+    }
+
     /// A cursor that is off the end until it seeks. It sees what is inserted meanwhile.
     pub(crate) fn cursor(self: &Arc<Self>) -> MemtableCursor {
         MemtableCursor {

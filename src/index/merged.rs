@@ -297,6 +297,15 @@ impl Merged {
         }
     }
 
+    /// Lets go of what lies before the current version as far as whole parts go: for whoever only goes forward.
+    pub(crate) fn forget_passed(&mut self) {
+        for source in &mut self.sources {
+            if let Source::Run(cursor) = source {
+                cursor.forget_passed();
+            }
+        }
+    }
+
     /// One version back. Off the start it stays there until the next seek.
     pub(crate) fn prev(&mut self) -> Result<()> {
         let Some(current) = self.current else {

@@ -33,6 +33,9 @@ pub(crate) const LARGE_PIECE_BYTES: usize = 2 << 20;
 /// The same for a host that gives upkeep little time at once: writing 2 MiB into memory that the kernel has to find
 /// first takes several milliseconds.
 pub(crate) const SMALL_PIECE_BYTES: usize = 256 << 10;
+/// With those, a sync comes after so much already: a disk that only takes bytes in when it is told to flush them needs as
+/// long for that as there are many.
+const SMALL_PIECES_SYNC_BYTES: u64 = 1 << 20;
 /// Of hash pages in one step.
 const STEP_BYTES: usize = 256 << 10;
 /// Keys that are put into the hash index in one step.
@@ -56,6 +59,7 @@ pub(crate) struct PartWriter {
     /// Finished bytes that are not written yet, and where they go.
     buffer: Vec<u8>,
     written: u64,
+    synced: u64,
     /// What the last finished page of entries ended with.
     last_key: Vec<u8>,
     last_seq: u64,
@@ -95,6 +99,7 @@ impl PartWriter {
             slots: Vec::new(),
             buffer: Vec::new(),
             written: 0,
+            synced: 0,
             last_key: Vec::new(),
             last_seq: 0,
             stage: Stage::Entries,
@@ -154,6 +159,17 @@ impl PartWriter {
                     + self.slots.capacity() * SLOT_BYTES
                     + table,
             )
+    }
+
+    /// A sync of what is written so far, if one is due; false if none is.
+    pub(crate) fn sync_step(&mut self) -> Result<bool> {
+        let due = self.synced.saturating_add(SMALL_PIECES_SYNC_BYTES);
+        if self.piece_bytes >= LARGE_PIECE_BYTES || self.written < due {
+            return Ok(false);
+        }
+        self.file.sync()?;
+        self.synced = self.written;
+        Ok(true)
     }
 
     /// One step of finishing, which makes 256 KiB and writes at most a piece; the part's description once all is written. Not synced:

@@ -267,6 +267,21 @@ impl RunCursor {
         Ok(())
     }
 
+    /// Lets go of the parts before the one that it is in: it will not go back.
+    pub(crate) fn forget_passed(&mut self) {
+        let left = self.run.parts.get(self.part..).unwrap_or_default();
+        if left.len() < self.run.parts.len() {
+            let run = &self.run;
+            self.run = Arc::new(Run::new(
+                run.id,
+                left.to_vec(),
+                run.above.clone(),
+                run.merging_into,
+            ));
+            self.part = 0;
+        }
+    }
+
     pub(crate) fn prev(&mut self) -> Result<()> {
         let Some(cursor) = &mut self.cursor else {
             return Ok(());
