@@ -303,6 +303,22 @@ impl Chunk {
             .write(offset, bytes, &|| self.open_existing(OpenMode::Write))
     }
 
+    /// Zeros where blocks are to come. They don't count as unsynced: it doesn't matter whether the disk ever gets them.
+    pub(super) fn fill(&self, from: u64, to: u64) -> Result<()> {
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        let file = self.writing.file();
+        let file = file.ok_or_else(|| Error::internal("a chunk to be filled is not open"))?;
+        let mut at = from;
+        while at < to {
+            let len = to_usize(to.saturating_sub(at)).unwrap_or(ZEROS.len());
+            let piece = ZEROS.get(..len).unwrap_or(&ZEROS);
+            file.write_at(at, piece)?;
+            at = at.saturating_add(to_u64(piece.len()));
+        }
+        self.file_len.fetch_max(to, Release);
+        Ok(())
+    }
+
     /// A sync of these bytes comes soon.
     pub(super) fn start_write_back(&self, offset: u64, len: u64) {
         if let Some(file) = self.writing.file() {

@@ -7,13 +7,16 @@
 //!
 //! Any thread may append or sync.
 
-use crate::vfs::sync::{atomic::AtomicU32, Mutex};
+use crate::vfs::sync::{
+    atomic::{AtomicBool, AtomicU32},
+    Mutex,
+};
 use std::{
     path::PathBuf,
     sync::{atomic::Ordering::Relaxed, Arc},
 };
 
-use super::{first_offset, large_header, large_total_bytes, Chunk, ChunkOptions};
+use super::{ahead::Ahead, first_offset, large_header, large_total_bytes, Chunk, ChunkOptions};
 use crate::{
     error::{Error, Result},
     format::{
@@ -31,19 +34,29 @@ const UNIT: usize = 4_096;
 /// Appends large blocks to chunks of their own.
 #[derive(Debug)]
 pub(crate) struct LargeWriter {
-    vfs: Arc<dyn Vfs>,
+    pub(super) vfs: Arc<dyn Vfs>,
     directory: PathBuf,
-    chunk_bytes: u64,
+    pub(super) chunk_bytes: u64,
     next_chunk: Arc<AtomicU32>,
     options: ChunkOptions,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
+    /// A good part of the active chunk is used, and no other one is ready.
+    pub(super) wants_next: AtomicBool,
+    /// Held for the whole of a step, before `state`.
+    pub(super) ahead: Mutex<Option<Ahead>>,
     /// Held for the whole of a sync, before `state`.
     syncing: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    active: Option<Active>,
+pub(super) struct State {
+    pub(super) active: Option<Active>,
+    /// Ready for when the active one is full.
+    pub(super) next: Option<Arc<Chunk>>,
+    /// For the active chunk, a next one was asked for.
+    asked_for: Option<u32>,
+    /// The last block was to be synced at once.
+    pub(super) hurried: bool,
     /// Chunks that may hold unsynced blocks; the active one among them.
     written: Vec<Arc<Chunk>>,
     /// Files made so far, and those whose directory entry is synced.
@@ -53,9 +66,11 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Active {
-    chunk: Arc<Chunk>,
-    next: u64,
+pub(super) struct Active {
+    pub(super) chunk: Arc<Chunk>,
+    pub(super) next: u64,
+    /// Made ready ahead: the file is longer than what is reserved.
+    pub(super) is_filled: bool,
     /// Below it lie bytes from before a crash.
     stale_end: u64,
 }
@@ -66,6 +81,16 @@ impl State {
         if !self.written.iter().any(|known| Arc::ptr_eq(known, chunk)) {
             self.written.push(Arc::clone(chunk));
         }
+    }
+
+    /// Lets no more blocks into the active chunk. Nothing is written beyond what is reserved, so what was made ready there
+    /// can be given back. True if that was anything.
+    pub(super) fn retire_active(&mut self) -> bool {
+        let retired = self.active.take().filter(|active| active.is_filled);
+        if let Some(active) = &retired {
+            active.chunk.cut_file(active.next);
+        }
+        retired.is_some()
     }
 
     /// Takes a reservation back whose write failed, and the disk space with it. What something was reserved behind is
@@ -98,6 +123,8 @@ impl LargeWriter {
             next_chunk,
             options,
             state: Mutex::default(),
+            wants_next: AtomicBool::new(false),
+            ahead: Mutex::default(),
             syncing: Mutex::default(),
         }
     }
@@ -117,6 +144,7 @@ impl LargeWriter {
         state.active = Some(Active {
             chunk,
             next,
+            is_filled: false,
             stale_end: u64::MAX,
         });
     }
@@ -138,7 +166,7 @@ impl LargeWriter {
 
     /// Lets the next block go to a new chunk, so that the one before can be rewritten.
     pub(crate) fn seal(&self) {
-        lock(&self.state).active = None;
+        lock(&self.state).retire_active();
     }
 
     /// A chunk that is gone, or was rewritten and synced: else its file would stay open, and its space taken.
@@ -180,6 +208,14 @@ impl LargeWriter {
             active.stale_end = active.chunk.file_len()?;
         }
         let (chunk, offset) = (Arc::clone(&active.chunk), active.next);
+        state.hurried = hurried;
+        if offset >= self.chunk_bytes / 4 && state.asked_for != Some(chunk.number()) {
+            state.asked_for = Some(chunk.number());
+            self.wants_next.store(state.next.is_none(), Relaxed);
+        }
+        let Some(active) = &mut state.active else {
+            return Err(Error::internal("there is no chunk for large blocks"));
+        };
         if offset < active.stale_end {
             let address =
                 write_block(&chunk, offset, data, total, hurried).inspect_err(|_| chunk.cut_file(offset))?;
@@ -249,19 +285,26 @@ impl LargeWriter {
         if state.active.as_ref().is_some_and(has_room) {
             return Ok(());
         }
-        let chunk = self.create(self.chunk_bytes)?;
+        let ready = state.next.take();
+        let is_filled = ready.is_some();
+        let chunk = match ready {
+            Some(ready) => ready,
+            None => self.create(self.chunk_bytes)?,
+        };
+        state.retire_active();
         let next = first_offset(true);
         state.created = state.created.saturating_add(1);
         state.written.push(Arc::clone(&chunk));
         state.active = Some(Active {
             chunk,
             next,
+            is_filled,
             stale_end: next,
         });
         Ok(())
     }
 
-    fn create(&self, capacity: u64) -> Result<Arc<Chunk>> {
+    pub(super) fn create(&self, capacity: u64) -> Result<Arc<Chunk>> {
         let number = self
             .next_chunk
             .fetch_update(Relaxed, Relaxed, |number| number.checked_add(1))
@@ -280,6 +323,11 @@ impl LargeWriter {
             capacity,
             self.options,
         )
+    }
+
+    /// Whether upkeep is to make the next chunk ready. One load.
+    pub(crate) fn wants_next(&self) -> bool {
+        self.wants_next.load(Relaxed)
     }
 
     pub(crate) fn unsynced_bytes(&self) -> u64 {

@@ -6,6 +6,7 @@
 //!
 //! Reads may come from any thread and take no lock once the chunk is mapped. Writing says at each type who may.
 
+mod ahead;
 mod chunk;
 #[cfg(feature = "simulation")]
 pub(crate) mod fuzzing;

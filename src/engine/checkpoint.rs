@@ -30,7 +30,7 @@ use crate::{
     },
     index::{BuildRules, BuildStep, Builder, Merged, Part, Run, LARGE_PIECE_BYTES, SMALL_PIECE_BYTES},
     log::{self, Segment},
-    vfs::{is_made, Defect, OpenMode, Region},
+    vfs::{is_made, Defect, OpenMode},
 };
 
 /// Most data bytes of one part of a run. A merge takes that much space before it gives any back, so the parts of a small
@@ -129,11 +129,6 @@ impl Checkpoint {
             _ => 0,
         };
         index.saturating_add(to_u64(self.buffer.capacity()))
-    }
-
-    /// Of the memtable.
-    pub(super) fn arenas(&self) -> Vec<Arc<Region>> {
-        self.frozen.generation.memtable.arenas()
     }
 
     /// Takes back what is on disk and in no manifest. The generation stays frozen; the next attempt starts over.

@@ -385,7 +385,8 @@ impl Engine {
         drop(armed);
         let half_used = append.appender.half_used();
         self.log_half_used.store(half_used, Ordering::Relaxed);
-        let wake_upkeep = (half_used && self.supply.is_short()) || self.much_was_deleted();
+        let wake_upkeep =
+            (half_used && self.supply.is_short()) || self.arenas.is_short() || self.much_was_deleted();
         Ok(Attempt::Done {
             seq,
             assigned,
@@ -438,7 +439,7 @@ impl Engine {
                 Survive::Power => self.large.append_hurried(data)?,
                 Survive::Process => self.large.append(data)?,
             };
-            if self.large.unsynced_bytes() > super::upkeep::SYNC_FROM_BYTES {
+            if self.large.wants_next() || self.large.unsynced_bytes() > super::upkeep::SYNC_FROM_BYTES {
                 self.background.wake();
             }
             self.counters
@@ -604,7 +605,7 @@ impl Engine {
                 append.appender.switch_to(segment);
             }
         }
-        let next = Generation::new();
+        let next = Generation::new(Arc::clone(&self.arenas));
         append.frozen = Some(Frozen {
             generation: Arc::clone(&append.generation),
             last_seq: append.next_seq.saturating_sub(1),

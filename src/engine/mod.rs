@@ -67,6 +67,7 @@ use crate::{
     blocks::LargeWriter,
     error::{Error, Result},
     format::{block::BlockAddress, manifest::Counts},
+    index::SpareArenas,
     log::{GroupSync, Supply},
     vfs::{is_made, lock, stripes::StripedCount, Defect, File, ForkSentinel, Pin, Region, Vfs},
 };
@@ -222,6 +223,7 @@ pub(crate) struct Engine {
     published: AtomicU64,
     append: Mutex<Append>,
     supply: Supply,
+    arenas: Arc<SpareArenas>,
     group: GroupSync,
     large: LargeWriter,
     next_chunk: Arc<AtomicU32>,

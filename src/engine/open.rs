@@ -196,6 +196,7 @@ impl Engine {
             .first()
             .cloned()
             .ok_or_else(|| Error::internal("recovery gave no generation"))?;
+        let arenas = Arc::clone(generation.memtable.arenas());
         let append = Append::new(AppendStart {
             appender: Appender::new(current.uuid, recovered.position, recovered.segments),
             epoch: current.epoch.saturating_add(1),
@@ -219,6 +220,7 @@ impl Engine {
             published: AtomicU64::new(recovered.recovery.last_seq),
             append: Mutex::new(append),
             supply,
+            arenas,
             group: GroupSync::new(recovered.recovery.proven_seq),
             large,
             next_chunk,
@@ -398,6 +400,7 @@ impl Engine {
             self.last_checkpoint()
         };
         self.abandon_jobs();
+        self.large.discard();
         self.end_notifications();
         self.readers.close();
         if let Some(file) = lock(&self.lock).take() {

@@ -24,7 +24,7 @@ use crate::{
         frame::{Assigned, Frame},
         manifest::{Counts, LogPosition, Manifest},
     },
-    index::{Part, Run},
+    index::{Part, Run, SpareArenas},
     log::{self, ReplayEnd, ReplayStart, Segment},
     vfs::{is_made, Defect, Vfs},
 };
@@ -200,7 +200,9 @@ fn replay(sources: &Sources<'_>, limit: u64) -> Result<(Replayed, ReplayEnd)> {
     let options = chunk_options(sources);
     let open = |meta| Chunk::open(sources.vfs, &directory, meta, manifest.chunk_bytes, options);
     let chunks: ChunkSet = manifest.chunks.iter().map(open).collect();
-    let generation = Generation::new();
+    // For this memtable and those that come after it: what one leaves, which has as much at most.
+    let arenas = Arc::new(SpareArenas::new(sources.options.memory_bytes / 4));
+    let generation = Generation::new(arenas);
     let mut replayed = Replayed {
         sorter: Sorter::new(Arc::clone(&generation.memtable)),
         generation,

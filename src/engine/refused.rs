@@ -62,6 +62,8 @@ fn filled(disk: &SimVfs, left: u64) -> Arc<Engine> {
     commit(&engine, &mut draft("old", 12)).unwrap();
     engine.checkpoint().unwrap();
     tend(&engine);
+    // What was made ready ahead is room, too.
+    engine.large.discard();
     disk.set_capacity(Some(disk.used_bytes() + left));
     engine
 }

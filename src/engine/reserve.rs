@@ -165,7 +165,8 @@ impl Engine {
 
     /// Gives the reserve up for what has to be written now, and log that was prepared ahead; false if there is neither.
     pub(super) fn spend_reserve(&self) -> bool {
-        let economised = self.supply.economise().unwrap_or(false);
+        let discarded = self.large.discard();
+        let economised = self.supply.economise().unwrap_or(false) || discarded;
         let file = lock(&self.reserve.file);
         let Some(file) = file.as_ref() else {
             return economised;

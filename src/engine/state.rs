@@ -11,7 +11,7 @@ use crate::{
     blocks::{BlockSlice, ChunkSet, Pending},
     error::{Error, Result},
     format::block::BlockAddress,
-    index::{hash_key, Hit, Memtable, Merged, PrefetchStep, Probe, Run, Scan},
+    index::{hash_key, Hit, Memtable, Merged, PrefetchStep, Probe, Run, Scan, SpareArenas},
     vfs::File,
 };
 
@@ -27,9 +27,9 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
-    pub(crate) fn new() -> Arc<Generation> {
+    pub(crate) fn new(arenas: Arc<SpareArenas>) -> Arc<Generation> {
         Arc::new(Generation {
-            memtable: Arc::new(Memtable::new()),
+            memtable: Arc::new(Memtable::with_arenas(arenas)),
             pending: Pending::new(),
             last_seq: AtomicU64::new(0),
             log_bytes: AtomicU64::new(0),

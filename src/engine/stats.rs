@@ -39,7 +39,8 @@ impl Engine {
             disk_bytes,
             heap_bytes: state
                 .heap_bytes()
-                .saturating_add(load(&self.counters.jobs_heap_bytes)),
+                .saturating_add(load(&self.counters.jobs_heap_bytes))
+                .saturating_add(self.arenas.heap_bytes()),
             mapped_bytes: state.mapped_bytes(),
             pinned_views: self.counters.pinned_views.sum(),
             oldest_snapshot_seq: self.snapshot_seqs().first().copied().unwrap_or(0),

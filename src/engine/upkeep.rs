@@ -2,7 +2,7 @@
 //! All in small steps, run by the background thread, by the host through `maintain`, or by a commit that can't
 //! wait for either.
 
-use std::sync::{atomic::Ordering, Arc};
+use std::sync::atomic::Ordering;
 
 use super::{
     checkpoint::Checkpoint,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     format::bytes::to_u64,
-    vfs::{is_made, sync::MutexGuard, Defect, Region},
+    vfs::{is_made, sync::MutexGuard, Defect},
 };
 
 /// A step writes or syncs about this much.
@@ -27,9 +27,6 @@ pub(super) const LEAST_DELETED: u64 = 256;
 /// From this number of runs on, merging takes turns with checkpoints, the more of them the more runs there are: so
 /// writers that outrun merging are slowed down before reading suffers.
 const MANY_RUNS: usize = 12;
-
-/// Arenas of a memtable, of up to a MiB each, that are given back in one step.
-const LEAVING_ARENAS: usize = 4;
 
 /// Less log is left without a checkpoint while space is short.
 const LEAST_LOG_BYTES: u64 = 64 << 10;
@@ -44,8 +41,6 @@ pub(super) struct Upkeep {
     checkpoint: Option<Checkpoint>,
     merge: Option<Merge>,
     reclaim: Option<Reclaim>,
-    /// Of a memtable that a run took the place of; the kernel takes its time to take them back.
-    leaving: Vec<Arc<Region>>,
     /// Steps of merging that come before the next step of a checkpoint.
     merge_steps_due: u64,
     dead: DeadEstimates,
@@ -67,13 +62,6 @@ impl Upkeep {
         self.checkpoint.as_ref().map_or(0, Checkpoint::heap_bytes)
             + self.merge.as_ref().map_or(0, Merge::heap_bytes)
             + self.reclaim.as_ref().map_or(0, Reclaim::heap_bytes)
-            + self.leaving.iter().map(|arena| arena.len()).sum::<u64>()
-    }
-
-    /// Gives some memory back; false if there is none to give.
-    fn let_go(&mut self) -> bool {
-        let some = self.leaving.len().min(LEAVING_ARENAS);
-        self.leaving.drain(..some).count() > 0
     }
 
     /// The run that the merge under way writes.
@@ -117,7 +105,7 @@ impl Engine {
             Err(error @ Error::NoSpace { .. }) => Some(error),
             Err(error) => return Err(error),
         };
-        if self.sync_for_notifications()? {
+        if self.prepare_chunk() || self.arenas.prepare()? || self.sync_for_notifications()? {
             return Ok(true);
         }
         if self.large.unsynced_bytes() > SYNC_FROM_BYTES {
@@ -126,7 +114,7 @@ impl Engine {
         }
         let mut upkeep = self.lock_upkeep()?;
         // Ahead of what takes more space, or it would wait until there is nothing else to do.
-        if self.readers.release_step(&self.supply)? || upkeep.let_go() {
+        if self.readers.release_step(&self.supply)? {
             return Ok(true);
         }
         if self.step_urgent(&mut upkeep)? {
@@ -163,7 +151,7 @@ impl Engine {
             None => {
                 self.tend_reserve();
                 self.supply.calm_down()?;
-                Ok(false)
+                Ok(self.arenas.shrink())
             }
         }
     }
@@ -226,6 +214,11 @@ impl Engine {
         Ok(true)
     }
 
+    /// The next chunk for large blocks. What a full disk has left is for others.
+    fn prepare_chunk(&self) -> bool {
+        !self.supply.is_scarce() && self.large.prepare()
+    }
+
     /// What commits wait for or will: the checkpoint under way, and merging where it falls behind.
     fn step_urgent(&self, upkeep: &mut Upkeep) -> Result<bool> {
         self.counters
@@ -264,7 +257,6 @@ impl Engine {
         match checkpoint.step(self) {
             Ok(done) => {
                 if done {
-                    upkeep.leaving = checkpoint.arenas();
                     upkeep.checkpoint = None;
                 }
                 Ok(true)
@@ -372,8 +364,6 @@ impl Engine {
         loop {
             let mut upkeep = self.lock_upkeep()?;
             if frozen_seq().is_none_or(|seq| seq > last_seq) {
-                // Whoever waited for the checkpoint fills the next memtable now.
-                upkeep.leaving.clear();
                 return Ok(());
             }
             self.readers.release_step(&self.supply)?;
@@ -403,6 +393,7 @@ impl Engine {
         self.check_writable()?;
         self.begin_upkeep()?;
         self.seal_chunks(|_| true);
+        self.large.discard();
         self.checkpoint()?;
         // A merge that is under way covers less than everything.
         let under_way = lock(&self.upkeep).merge.as_ref().map(Merge::target);

@@ -31,7 +31,7 @@ use std::{
 use super::{
     growing::{memtable_full, Growing},
     hints::{Hint, Hints, LEVELS, NIL},
-    Entry, Hit,
+    Entry, Hit, SpareArenas,
 };
 use crate::{
     error::{Error, Result},
@@ -43,7 +43,7 @@ use crate::{
 const LINKS: usize = 3;
 
 const FIRST_ARENA_BYTES: u64 = 64 << 10;
-const LARGEST_ARENA_BYTES: u64 = 1 << 20;
+pub(super) const LARGEST_ARENA_BYTES: u64 = 1 << 20;
 /// A longer record gets an arena of its own: then no arena loses much at its end, and an offset always fits a place.
 const SHARED_RECORD_BYTES: u64 = 128 << 10;
 /// A place is an arena's number above an offset in units of eight bytes.
@@ -76,10 +76,29 @@ pub(crate) struct Memtable {
     entries: AtomicU64,
     heap_bytes: AtomicU64,
     writer: Mutex<Writer>,
+    spare: Arc<SpareArenas>,
+}
+
+impl Drop for Memtable {
+    fn drop(&mut self) {
+        (0..MOST_ARENAS)
+            .map_while(|number| self.arena(number))
+            .for_each(|arena| self.spare.give_back(arena));
+    }
 }
 
 impl Memtable {
+    #[cfg(any(test, feature = "simulation"))]
     pub(crate) fn new() -> Memtable {
+        Memtable::with_arenas(Arc::default())
+    }
+
+    pub(crate) fn arenas(&self) -> &Arc<SpareArenas> {
+        &self.spare
+    }
+
+    /// Takes its arenas from there, and leaves them there.
+    pub(crate) fn with_arenas(spare: Arc<SpareArenas>) -> Memtable {
         Memtable {
             words: Growing::new(),
             arenas: Growing::new(),
@@ -87,6 +106,7 @@ impl Memtable {
             entries: AtomicU64::new(0),
             heap_bytes: AtomicU64::new(to_u64(size_of::<Memtable>())),
             writer: Mutex::new(Writer::new()),
+            spare,
         }
     }
 
@@ -211,11 +231,6 @@ impl Memtable {
     /// Versions, not keys.
     pub(crate) fn entries(&self) -> u64 {
         self.entries.load(Relaxed)
-    }
-
-    /// What its keys and values lie in: whoever holds these too decides when their memory goes.
-    pub(crate) fn arenas(&self) -> Vec<Arc<Region>> {
-        (0..).map_while(|number| self.arena(number).cloned()).collect()
     }
 
     /// A cursor that is off the end until it seeks. It sees what is inserted meanwhile.
@@ -461,7 +476,7 @@ impl Memtable {
             return Err(memtable_full());
         }
         let table_bytes = self.arenas.ensure(number, OnceLock::new)?;
-        let arena = Region::anonymous(len)?;
+        let arena = self.spare.take(len)?;
         self.heap_bytes
             .fetch_add(table_bytes + to_u64(size_of::<Region>()), Relaxed);
         // A slot is set once: the writer never comes back to a number.

@@ -34,6 +34,7 @@ mod part_writer;
 mod plan;
 mod run;
 mod scan;
+mod spare;
 #[cfg(test)]
 mod tests;
 
@@ -47,6 +48,7 @@ pub(crate) use part_writer::{PartWriter, LARGE_PIECE_BYTES, SMALL_PIECE_BYTES};
 pub(crate) use plan::{plan_merge, MergePlan};
 pub(crate) use run::Run;
 pub(crate) use scan::Scan;
+pub(crate) use spare::SpareArenas;
 
 /// Kind of an entry that says: deleted as of its seq. Every other kind means something to the caller only.
 pub(crate) const TOMBSTONE: u8 = 0;

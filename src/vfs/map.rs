@@ -246,7 +246,7 @@ impl Region {
     }
 
     /// Faults pages in for writing where the kernel can (Linux 5.14); elsewhere the first store does.
-    pub(super) fn populate(&self, offset: u64, len: u64) {
+    pub(crate) fn populate(&self, offset: u64, len: u64) {
         #[cfg(target_os = "linux")]
         if self.writable {
             self.advise(offset, len, libc::MADV_POPULATE_WRITE);

@@ -1,5 +1,6 @@
 //! Claims about blocks, tried on the simulated disk and, where maps or lengths matter, on the real one.
 
+mod ahead;
 mod damage;
 mod large;
 mod pending;

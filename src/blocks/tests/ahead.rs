@@ -1,0 +1,124 @@
+//! Chunks made ready ahead.
+
+use super::*;
+use crate::vfs::sim::{Fault, FaultKind, Operation};
+
+const LEN: usize = 60_000;
+
+/// Appends blocks until a next chunk is wanted.
+fn until_wanted(writer: &LargeWriter, hurried: bool) -> Vec<(BlockAddress, Arc<Chunk>)> {
+    let mut blocks = Vec::new();
+    while !writer.wants_next() {
+        assert!(!writer.prepare(), "nobody wants one yet");
+        blocks.push(append(writer, blocks.len(), hurried));
+    }
+    blocks
+}
+
+fn append(writer: &LargeWriter, number: usize, hurried: bool) -> (BlockAddress, Arc<Chunk>) {
+    let data = noise(number as u64, LEN);
+    match hurried {
+        true => writer.append_hurried(&data).unwrap(),
+        false => writer.append(&data).unwrap(),
+    }
+}
+
+#[test]
+fn the_next_chunk_is_full_of_zeros_before_it_is_needed_and_gives_the_rest_back() {
+    for hurried in [false, true] {
+        let (place, sim) = Place::simulated();
+        let writer = place.large_writer(CAPACITY, 1);
+        let mut blocks = until_wanted(&writer, hurried);
+        assert!((4..8).contains(&blocks.len()), "a quarter of it is used");
+        while writer.prepare() {}
+        let len = |number: u32| {
+            let path = place.directory.join(chunk_file_name(number, 0));
+            to_u64(place.file_bytes(&path).len())
+        };
+        assert_eq!(len(2), CAPACITY);
+        let created = sim.count(Operation::Create);
+        while blocks.last().unwrap().0.chunk == 1 {
+            blocks.push(append(&writer, blocks.len(), hurried));
+        }
+        assert_eq!((blocks.last().unwrap().0.chunk, len(2)), (2, CAPACITY));
+        assert_eq!(
+            sim.count(Operation::Create),
+            created,
+            "no file was made meanwhile"
+        );
+        for (number, (address, chunk)) in blocks.iter().enumerate() {
+            assert_eq!(bytes_of(chunk, address).unwrap(), noise(number as u64, LEN));
+        }
+        writer.sync_all().unwrap();
+        let last = blocks.last().unwrap().0;
+        for seed in 0..20 {
+            let after = Place::on(&sim.crash(seed));
+            let chunk = after.open(&blocks.last().unwrap().1.meta());
+            assert_eq!(
+                bytes_of(&chunk, &last).unwrap(),
+                noise(blocks.len() as u64 - 1, LEN)
+            );
+        }
+        assert!(writer.discard());
+        assert_eq!(len(2), large_end(&last));
+        assert!(!writer.discard());
+        blocks.push(append(&writer, blocks.len(), hurried));
+        let (address, chunk) = blocks.last().unwrap();
+        assert_eq!(address.offset, large_end(&last));
+        assert_eq!(
+            bytes_of(chunk, address).unwrap(),
+            noise(blocks.len() as u64 - 1, LEN)
+        );
+    }
+}
+
+#[test]
+fn what_was_made_ready_and_not_used_goes() {
+    let (place, _) = Place::simulated();
+    let writer = place.large_writer(CAPACITY, 1);
+    for steps in [1, 3, 100] {
+        let active = until_wanted(&writer, false)
+            .last()
+            .map(|(address, _)| address.chunk);
+        for _ in 0..steps {
+            writer.prepare();
+        }
+        let files = || place.vfs.list(&place.directory).unwrap().len();
+        let before = files();
+        assert!(writer.discard());
+        assert_eq!(files(), before - 1);
+        assert!(!writer.wants_next() && writer.active() == active);
+        writer.seal();
+    }
+}
+
+#[test]
+fn whatever_hinders_it_leaves_no_file_and_the_writer_makes_a_chunk_of_its_own() {
+    for (operation, hurried) in [
+        (Operation::Create, false),
+        (Operation::Write, false),
+        (Operation::Sync, true),
+    ] {
+        let (place, sim) = Place::simulated();
+        let writer = place.large_writer(CAPACITY, 1);
+        let mut blocks = until_wanted(&writer, hurried);
+        sim.fail(Fault::new(operation, 1, FaultKind::NoSpace).forever());
+        while writer.prepare() {}
+        sim.clear_faults();
+        assert!(!writer.wants_next());
+        assert_eq!(
+            place.vfs.list(&place.directory).unwrap().len(),
+            1,
+            "{operation:?}"
+        );
+        while blocks.last().unwrap().0.chunk == 1 {
+            blocks.push(append(&writer, blocks.len(), hurried));
+        }
+        writer.sync_all().unwrap();
+        let (address, chunk) = blocks.last().unwrap();
+        assert_eq!(
+            bytes_of(chunk, address).unwrap(),
+            noise(blocks.len() as u64 - 1, LEN)
+        );
+    }
+}
