@@ -57,14 +57,8 @@ impl LargeWriter {
         let end = self.chunk_bytes.min(MOST_BYTES);
         if filled < end {
             let until = filled.saturating_add(STEP_BYTES).min(end);
-            chunk.fill(filled, until)?;
-            if hurried {
-                chunk.start_write_back(filled, until.saturating_sub(filled));
-            }
+            chunk.fill(filled, until, hurried)?;
             return Ok(Some(Ahead { chunk, filled: until }));
-        }
-        if hurried {
-            chunk.sync()?;
         }
         lock(&self.state).next = Some(chunk);
         Ok(None)

@@ -340,14 +340,25 @@ impl LargeWriter {
 
     /// Makes every block durable whose `append` had returned, file and directory entry. A failure stays.
     pub(crate) fn sync_all(&self) -> Result<()> {
+        self.sync_chunks(usize::MAX)
+    }
+
+    /// The same for the blocks of the chunk that was begun first, so that fewer are unsynced.
+    pub(crate) fn sync_oldest(&self) -> Result<()> {
+        self.sync_chunks(1)
+    }
+
+    fn sync_chunks(&self, most: usize) -> Result<()> {
         let _one_at_a_time = lock(&self.syncing);
-        let (chunks, created, entries_synced) = {
+        let (mut chunks, created, entries_synced) = {
             let state = lock(&self.state);
             if let Some(error) = &state.failed {
                 return Err(error.clone());
             }
             (state.written.clone(), state.created, state.entries_synced)
         };
+        chunks.retain(|chunk| chunk.is_unsynced());
+        chunks.truncate(most);
         let result = chunks.iter().try_for_each(|chunk| chunk.sync()).and_then(|()| {
             if created == entries_synced || is_made(Defect::LargeChunkNamesNotSynced) {
                 return Ok(());

@@ -150,7 +150,8 @@ impl Pending {
         if made > 0 {
             self.heap_bytes.fetch_add(made, Relaxed);
         }
-        self.image_bytes.fetch_add(image.image_len, Relaxed);
+        let image_bytes = self.image_bytes.load(Relaxed).saturating_add(image.image_len);
+        self.image_bytes.store(image_bytes, Relaxed);
         // Readers look at no entry from here on, so its words and its stretch are whole when they do.
         self.len.store(index.saturating_add(1), Release);
         Ok(())

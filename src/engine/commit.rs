@@ -17,7 +17,7 @@ use super::{
     streams::{Resolved, StreamState, StreamTable},
     Engine, LogMethod, Survive,
 };
-use crate::vfs::sync::disordered;
+use crate::vfs::sync::{atomic::AtomicU64, disordered};
 use crate::{
     blocks::{large_total_bytes, Chunk, PendingImage},
     error::{Error, Result},
@@ -143,6 +143,12 @@ impl Drop for Written<'_> {
             chunk.end_use();
         }
     }
+}
+
+/// To a counter that changes under the append lock only.
+fn add_alone(counter: &AtomicU64, by: u64) {
+    let sum = counter.load(Ordering::Relaxed).wrapping_add(by);
+    counter.store(sum, Ordering::Relaxed);
 }
 
 /// Poisons the store if the thread panics while the log and the memtable may disagree.
@@ -309,6 +315,7 @@ impl Engine {
             self.published.store(seq, Ordering::SeqCst);
         }
         let appended = append.appender.append(&parts, &mut draft.frame, written)?;
+        let segment = append.appender.current();
 
         // From here on the frame is in the log: the memtable has to follow, or the store is poisoned.
         let armed = PoisonOnPanic(self);
@@ -332,14 +339,15 @@ impl Engine {
             if draft.image.is_empty() {
                 return Ok(());
             }
+            let segment = segment.ok_or_else(|| Error::internal("a frame went to no segment"))?;
             append.generation.pending.push(PendingImage {
                 chunk,
                 offset: chunk_offset,
                 image_len: to_u64(draft.image.len()),
-                region: appended.segment.region(),
+                region: segment.region(),
                 image_offset: appended.image_offset,
                 frame_offset: appended.offset,
-                segment: appended.segment.number(),
+                segment: segment.number(),
                 seq,
             })
         });
@@ -349,7 +357,9 @@ impl Engine {
         }
         let trimmed = append.streams.accept();
         let deleted = std::mem::take(&mut append.tally.deleted).saturating_add(trimmed);
-        self.counters.deleted.fetch_add(deleted, Ordering::Relaxed);
+        if deleted > 0 {
+            self.counters.deleted.fetch_add(deleted, Ordering::Relaxed);
+        }
         for command in &draft.loose {
             match command {
                 LooseDraft::Free { block: address, .. } => {
@@ -373,14 +383,9 @@ impl Engine {
         }
         append.next_seq = seq.saturating_add(1);
         append.generation.last_seq.store(seq, Ordering::Release);
-        append
-            .generation
-            .log_bytes
-            .fetch_add(appended.frame_len, Ordering::Relaxed);
-        self.counters.commits.fetch_add(1, Ordering::Relaxed);
-        self.counters
-            .bytes_appended
-            .fetch_add(appended.frame_len, Ordering::Relaxed);
+        add_alone(&append.generation.log_bytes, appended.frame_len);
+        add_alone(&self.counters.commits, 1);
+        add_alone(&self.counters.frame_bytes, appended.frame_len);
         self.published.store(seq, Ordering::SeqCst);
         drop(armed);
         let half_used = append.appender.half_used();
@@ -428,7 +433,7 @@ impl Engine {
                 break;
             };
             if self.large.unsynced_bytes() > super::upkeep::MOST_UNSYNCED_BYTES {
-                self.stall(|| self.large.sync_all())
+                self.stall(|| self.large.sync_oldest())
                     .inspect_err(|error| self.poison(error))?;
             }
             let data = large.data.as_deref().unwrap_or(lent);
@@ -443,7 +448,7 @@ impl Engine {
                 self.background.wake();
             }
             self.counters
-                .bytes_appended
+                .large_bytes
                 .fetch_add(address.len, Ordering::Relaxed);
             self.add_chunk(&chunk);
             written.blocks.push((chunk, large_total_bytes(address.len)));
@@ -550,16 +555,22 @@ impl Engine {
     /// Whether it is time to close the generation, or else, while another one is on its way into a run, to wait for that.
     fn needs_room(&self, append: &Append) -> bool {
         let log_bytes = append.generation.log_bytes.load(Ordering::Relaxed);
-        let log_limit = match append.frozen {
-            None => self.log_limit(),
-            Some(_) => self.most_log(),
+        let (log_limit, heap_limit) = match append.frozen {
+            None => (self.log_limit(), self.memtable_limit()),
+            Some(_) => (self.most_log(), self.most_memtable()),
         };
-        log_bytes >= log_limit || append.generation.heap_bytes() >= self.memtable_limit()
+        log_bytes >= log_limit || append.generation.heap_bytes() >= heap_limit
     }
 
-    /// Two memtables at most, so half of the budget goes to them.
+    /// From so much heap on, a generation is closed.
     fn memtable_limit(&self) -> u64 {
         (self.options.memory_bytes / 4).max(64 << 10)
+    }
+
+    /// What it may grow to while the one before is on its way into a run. Two memtables at most, so three quarters of the
+    /// budget go to them.
+    fn most_memtable(&self) -> u64 {
+        self.memtable_limit().saturating_add(self.memtable_limit() / 2)
     }
 
     /// How much log there may be without a checkpoint by the time that the segment which is ready is full.

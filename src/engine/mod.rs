@@ -192,9 +192,11 @@ pub struct Stats {
 
 #[derive(Debug, Default)]
 struct Counters {
+    /// Changes under the append lock only, as does the next.
     commits: AtomicU64,
+    frame_bytes: AtomicU64,
+    large_bytes: AtomicU64,
     syncs: AtomicU64,
-    bytes_appended: AtomicU64,
     checkpoints: AtomicU64,
     compactions: AtomicU64,
     stalls_us: AtomicU64,

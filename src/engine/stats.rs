@@ -26,7 +26,7 @@ impl Engine {
         Ok(Stats {
             commits: load(&self.counters.commits),
             syncs: load(&self.counters.syncs),
-            bytes_appended: load(&self.counters.bytes_appended),
+            bytes_appended: load(&self.counters.frame_bytes).saturating_add(load(&self.counters.large_bytes)),
             kv_count: count(counts.kv),
             memory_count: count(counts.memories),
             stream_count: count(counts.streams),

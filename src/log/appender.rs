@@ -36,10 +36,9 @@ pub(crate) struct FrameParts<'a> {
     pub(crate) image: &'a [u8],
 }
 
-/// Where a frame went.
-#[derive(Debug, Clone)]
+/// Where a frame went: in [`Appender::current`].
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Appended {
-    pub(crate) segment: Arc<Segment>,
     /// Of the frame in the segment.
     pub(crate) offset: u64,
     /// Of the frame's image in the segment.
@@ -129,81 +128,42 @@ impl Appender {
             .frame_len()
             .ok_or_else(|| Error::internal("a frame's parts have impossible lengths"))?;
         let segment = match &self.current {
-            Some(segment) if self.has_room(frame_len) => Arc::clone(segment),
+            Some(segment) if self.has_room(frame_len) => segment,
             _ => return Err(Error::internal("a frame was appended where it doesn't fit")),
         };
         let (head, crc) = header.encode_seeded(self.seed, parts.assigned);
         let offset = self.position.offset;
         let put = match built {
-            [] => self.put(&segment, offset, frame_len, &head, parts, written),
-            built => put_built(&segment, offset, frame_len, &head, parts.assigned, built, written),
+            [] => put(
+                segment,
+                &mut self.scratch,
+                offset,
+                frame_len,
+                &head,
+                parts,
+                written,
+            ),
+            built => put_built(segment, offset, frame_len, &head, parts.assigned, built, written),
         };
         if let Err(error) = put {
-            self.wipe(&segment, offset, &head);
+            self.wipe(offset, &head);
             return Err(error);
         }
         self.position.offset = offset.saturating_add(frame_len);
         self.position.previous_crc = crc;
         let image_offset = self.position.offset.saturating_sub(header.image_len);
         Ok(Appended {
-            segment,
             offset,
             image_offset,
             frame_len,
         })
     }
 
-    fn put(
-        &mut self,
-        segment: &Segment,
-        offset: u64,
-        frame_len: u64,
-        head: &[u8; HEADER_BYTES],
-        parts: &FrameParts<'_>,
-        written: bool,
-    ) -> Result<()> {
-        let commands_len = to_u64(parts.commands.len());
-        let padding = to_usize(align8(commands_len).saturating_sub(commands_len)).unwrap_or(0);
-        let padding = [0_u8; 8].get(..padding).unwrap_or_default();
-        let frame = &mut self.scratch;
-        frame.clear();
-        let one_piece = match segment.map() {
-            Some(_) if !written => ONE_PIECE_STORED_BYTES,
-            _ => ONE_PIECE_BYTES,
-        };
-        if frame_len <= one_piece {
-            frame.reserve(to_usize(frame_len).unwrap_or(0));
-            for piece in [head, parts.assigned, parts.commands, padding, parts.image] {
-                frame.extend_from_slice(piece);
-            }
-            return write(segment, offset, frame, written);
-        }
-        // The header last: until it is there, nobody who looks takes this for a frame.
-        frame.extend_from_slice(head);
-        frame.extend_from_slice(parts.assigned);
-        let commands_at = offset.saturating_add(to_u64(frame.len()));
-        let padding_at = commands_at.saturating_add(commands_len);
-        let image_at = padding_at.saturating_add(to_u64(padding.len()));
-        for (at, piece) in [
-            (image_at, parts.image),
-            (padding_at, padding),
-            (commands_at, parts.commands),
-        ] {
-            if !piece.is_empty() {
-                write(segment, at, piece, written)?;
-            }
-        }
-        write(segment, offset, frame, written)?;
-        if to_u64(frame.capacity()) > ONE_PIECE_BYTES {
-            *frame = Vec::new();
-        }
-        Ok(())
-    }
-
     /// A frame that failed half-way may have become whole on its own account: it must not be found after a crash,
     /// least of all beside the one that takes its seq next. Where its header isn't there, it is none; wiping that out
     /// may fail for the same reason, and would break the log for nothing: a full disk that copies on write.
-    fn wipe(&mut self, segment: &Segment, offset: u64, head: &[u8; HEADER_BYTES]) {
+    fn wipe(&mut self, offset: u64, head: &[u8; HEADER_BYTES]) {
+        let Some(segment) = &self.current else { return };
         let there = segment.region().bytes(offset, to_u64(HEADER_BYTES));
         if there.is_some_and(|there| there != head) {
             return;
@@ -231,6 +191,11 @@ impl Appender {
             &Mark { epoch, durable_seq }.encode(&seed),
             written,
         )
+    }
+
+    /// The segment that frames go to.
+    pub(crate) fn current(&self) -> Option<&Arc<Segment>> {
+        self.current.as_ref()
     }
 
     /// The log's end.
@@ -271,6 +236,52 @@ impl Appender {
             .map(|segment| segment.size())
             .fold(0, u64::saturating_add)
     }
+}
+
+fn put(
+    segment: &Segment,
+    frame: &mut Vec<u8>,
+    offset: u64,
+    frame_len: u64,
+    head: &[u8; HEADER_BYTES],
+    parts: &FrameParts<'_>,
+    written: bool,
+) -> Result<()> {
+    let commands_len = to_u64(parts.commands.len());
+    let padding = to_usize(align8(commands_len).saturating_sub(commands_len)).unwrap_or(0);
+    let padding = [0_u8; 8].get(..padding).unwrap_or_default();
+    frame.clear();
+    let one_piece = match segment.map() {
+        Some(_) if !written => ONE_PIECE_STORED_BYTES,
+        _ => ONE_PIECE_BYTES,
+    };
+    if frame_len <= one_piece {
+        frame.reserve(to_usize(frame_len).unwrap_or(0));
+        for piece in [head, parts.assigned, parts.commands, padding, parts.image] {
+            frame.extend_from_slice(piece);
+        }
+        return write(segment, offset, frame, written);
+    }
+    // The header last: until it is there, nobody who looks takes this for a frame.
+    frame.extend_from_slice(head);
+    frame.extend_from_slice(parts.assigned);
+    let commands_at = offset.saturating_add(to_u64(frame.len()));
+    let padding_at = commands_at.saturating_add(commands_len);
+    let image_at = padding_at.saturating_add(to_u64(padding.len()));
+    for (at, piece) in [
+        (image_at, parts.image),
+        (padding_at, padding),
+        (commands_at, parts.commands),
+    ] {
+        if !piece.is_empty() {
+            write(segment, at, piece, written)?;
+        }
+    }
+    write(segment, offset, frame, written)?;
+    if to_u64(frame.capacity()) > ONE_PIECE_BYTES {
+        *frame = Vec::new();
+    }
+    Ok(())
 }
 
 fn put_built(

@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{Store, Tags};
-use crate::vfs::{lock, sync::Mutex};
+use crate::vfs::sync::{Mutex, MutexGuard};
 
 /// No host builds more than this in memory; a length beyond it is a mistake.
 const MOST_ENCODED_BYTES: u64 = 64 << 30;
@@ -142,10 +142,10 @@ fn data_of<'a>(data: &LoadedData<'a>) -> Data<'a> {
     }
 }
 
-/// Batches that commits of one command are done with, one a thread at most times.
+/// Batches for commits of one command, whose memory stays from one to the next; one a thread at most times.
 #[derive(Debug, Default)]
 pub(super) struct Spares {
-    shelves: [Mutex<Option<Box<Batch>>>; Spares::SHELVES],
+    shelves: [Mutex<Batch>; Spares::SHELVES],
 }
 
 impl Spares {
@@ -153,7 +153,7 @@ impl Spares {
     /// A batch that grew larger is let go, so that the shelves never hold much.
     const MOST_BYTES: usize = 64 << 10;
 
-    fn shelf(&self) -> &Mutex<Option<Box<Batch>>> {
+    fn shelf(&self) -> &Mutex<Batch> {
         // Threads have stacks of their own: the address of a local tells them apart well enough.
         let local = 0u8;
         let place = (std::ptr::from_ref(&local).addr() >> 16) % Spares::SHELVES;
@@ -161,15 +161,36 @@ impl Spares {
         self.shelves.get(place).unwrap_or(first)
     }
 
-    fn take(&self) -> Box<Batch> {
-        lock(self.shelf()).take().unwrap_or_default()
+    /// An empty one, until what this gives is dropped. Never waits: another thread may have this shelf's, and so may
+    /// this one, in a callback of its commit.
+    fn take(&self) -> Spare<'_> {
+        match self.shelf().try_lock() {
+            Ok(batch) => Spare::Shelved(batch),
+            Err(_) => Spare::Own(Box::default()),
+        }
     }
+}
 
-    fn give_back(&self, mut batch: Box<Batch>) {
+enum Spare<'a> {
+    Shelved(MutexGuard<'a, Batch>),
+    Own(Box<Batch>),
+}
+
+impl Spare<'_> {
+    fn batch(&mut self) -> &mut Batch {
+        match self {
+            Spare::Shelved(batch) => batch,
+            Spare::Own(batch) => batch,
+        }
+    }
+}
+
+impl Drop for Spare<'_> {
+    fn drop(&mut self) {
+        let batch = self.batch();
         batch.clear();
-        if batch.draft.held_bytes() <= Spares::MOST_BYTES {
-            let before = lock(self.shelf()).replace(batch);
-            drop(before);
+        if batch.draft.held_bytes() > Spares::MOST_BYTES {
+            *batch = Batch::default();
         }
     }
 }
@@ -183,13 +204,12 @@ impl Store {
         add: impl FnOnce(&mut Batch) -> Result<()>,
         answer: impl FnOnce(&Batch) -> Result<T>,
     ) -> Result<T> {
-        let mut batch = self.spares.take();
+        let mut spare = self.spares.take();
+        let batch = spare.batch();
         batch.draft.lend();
-        let outcome = add(&mut batch)
-            .and_then(|()| self.engine.commit_lent(&mut batch.draft, None, data))
-            .and_then(|_| answer(&batch));
-        self.spares.give_back(batch);
-        outcome
+        add(batch)?;
+        self.engine.commit_lent(&mut batch.draft, None, data)?;
+        answer(batch)
     }
 
     pub fn kv_set(&self, key: &[u8], value: &[u8]) -> Result<()> {
@@ -252,16 +272,20 @@ mod tests {
     #[test]
     fn a_batch_comes_back_empty_with_its_memory_unless_it_grew_large() {
         let spares = Spares::default();
-        let mut batch = spares.take();
-        batch.set_kv(b"key", &[7; 100]).unwrap();
-        let held = batch.draft.held_bytes();
-        spares.give_back(batch);
-        let mut batch = spares.take();
+        let mut spare = spares.take();
+        spare.batch().set_kv(b"key", &[7; 100]).unwrap();
+        let held = spare.batch().draft.held_bytes();
+        drop(spare);
+        let mut spare = spares.take();
+        let batch = spare.batch();
         assert_eq!((batch.count(), batch.draft.held_bytes()), (0, held));
+        let beside = spares.take().batch().draft.held_bytes();
+        assert_eq!(beside, 0, "nobody waits for a batch, or gets the same one");
+        let batch = spare.batch();
         batch.append_block(&[7; 30_000]).unwrap();
         batch.append_block(&[7; 30_000]).unwrap();
         batch.append_block(&[7; 30_000]).unwrap();
-        spares.give_back(batch);
-        assert_eq!(spares.take().draft.held_bytes(), 0);
+        drop(spare);
+        assert_eq!(spares.take().batch().draft.held_bytes(), 0);
     }
 }

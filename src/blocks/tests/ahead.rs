@@ -122,3 +122,24 @@ fn whatever_hinders_it_leaves_no_file_and_the_writer_makes_a_chunk_of_its_own() 
         );
     }
 }
+
+#[test]
+fn the_chunk_that_was_begun_first_can_be_synced_alone() {
+    let (place, _) = Place::simulated();
+    let writer = place.large_writer(CAPACITY, 1);
+    let mut blocks = vec![append(&writer, 0, false)];
+    while blocks.last().unwrap().0.chunk < 3 {
+        blocks.push(append(&writer, blocks.len(), false));
+    }
+    let unsynced = |number: u32| {
+        let found = blocks.iter().find(|(address, _)| address.chunk == number);
+        found.unwrap().1.is_unsynced()
+    };
+    for synced in 1..=3 {
+        writer.sync_oldest().unwrap();
+        for number in 1..=3 {
+            assert_eq!(unsynced(number), number > synced, "{number} after {synced}");
+        }
+    }
+    assert_eq!(writer.unsynced_bytes(), 0);
+}

@@ -13,8 +13,8 @@ use std::{
 };
 
 use super::{
-    appender::Appended, cut_off, replay, segment_file_name, Appender, FrameParts, LogWrite, ReplayEnd,
-    ReplayStart, Supply, TailStart,
+    cut_off, replay, segment_file_name, Appender, FrameParts, LogWrite, ReplayEnd, ReplayStart, Segment,
+    Supply, TailStart,
 };
 use crate::{
     error::Result,
@@ -34,6 +34,14 @@ const ASSIGNED: [u8; 16] = [0; 16];
 
 fn directory() -> PathBuf {
     PathBuf::from("/log")
+}
+
+/// Where a frame went.
+#[derive(Debug)]
+struct Put {
+    segment: Arc<Segment>,
+    offset: u64,
+    frame_len: u64,
 }
 
 /// What one commit wrote.
@@ -185,7 +193,7 @@ impl Log {
     }
 
     /// Appends the next commit, `commands` and `image` of these lengths.
-    fn append(&mut self, commands: usize, image: usize, written: bool) -> Result<Appended> {
+    fn append(&mut self, commands: usize, image: usize, written: bool) -> Result<Put> {
         let seq = self.last_seq() + 1;
         let fill = (seq * 31 + self.manifest.epoch * 7) as u8 | 1;
         let commit = Commit {
@@ -220,7 +228,12 @@ impl Log {
             self.segment_starts.push(seq);
         }
         self.commits.push(commit);
-        Ok(appended)
+        let segment = self.appender.current().map(Arc::clone);
+        Ok(Put {
+            segment: segment.unwrap(),
+            offset: appended.offset,
+            frame_len,
+        })
     }
 
     fn append_many(&mut self, count: usize) {

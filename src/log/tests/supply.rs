@@ -1,7 +1,7 @@
 //! Segments made ready ahead.
 
 use super::*;
-use crate::{error::Error, log::Segment};
+use crate::error::Error;
 
 fn supply(disk: &SimVfs, max_segment: u64) -> Supply {
     Supply::new(shared(disk), directory(), 1, LogWrite::Mapped, max_segment)
