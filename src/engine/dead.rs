@@ -48,6 +48,11 @@ impl Share {
         self.dead > self.live / 3
     }
 
+    /// Less than that: what closing leaves in a small store, as long as nobody opens it again.
+    pub(super) fn is_some(self) -> bool {
+        self.dead > self.live / 5
+    }
+
     /// How many steps of merging should come before the next one of a checkpoint.
     pub(super) fn merge_steps(self) -> u64 {
         let steps = self.dead.saturating_mul(DEAD_PER_STEP) / self.live.max(1);
@@ -135,7 +140,11 @@ impl DeadEstimates {
 impl Engine {
     /// Whether merging everything for it pays: not for what is little beside the memory that there is.
     pub(super) fn is_worth_merging(&self, share: Share) -> bool {
-        share.is_much() && share.dead >= self.options.memory_bytes / 64
+        share.is_much() && !self.is_little(share)
+    }
+
+    pub(super) fn is_little(&self, share: Share) -> bool {
+        share.dead < self.options.memory_bytes / 64
     }
 }
 
