@@ -1,7 +1,7 @@
-//! The next chunk for large blocks, made ready while the one before is filled: full of zeros. A block takes half the time
-//! to write where the page cache has pages and the file system has given out its space, and a sync of it changes no
-//! metadata. Where blocks are synced as they come, the zeros are on the disk before they are needed; else they are in
-//! the page cache only, for the blocks to be written over before a sync meets them.
+//! The next chunk for large blocks, made ready while the one before is filled: full of zeros, in the page cache only, for
+//! the blocks to be written over before a sync meets them. A block takes half the time to write where there are pages
+//! for it. Where blocks are synced as they come, the disk is what they wait for, and it would get all bytes twice: there
+//! nothing is made ready.
 //!
 //! No manifest or frame names such a chunk before a block is in it. Whatever is in the way, a full disk say, is no
 //! failure: whoever needs a chunk makes one then. Any thread may call anything.
@@ -53,11 +53,10 @@ impl LargeWriter {
             let filled = first_offset(true);
             return Ok(Some(Ahead { chunk, filled }));
         };
-        let hurried = lock(&self.state).hurried;
         let end = self.chunk_bytes.min(MOST_BYTES);
         if filled < end {
             let until = filled.saturating_add(STEP_BYTES).min(end);
-            chunk.fill(filled, until, hurried)?;
+            chunk.fill(filled, until)?;
             return Ok(Some(Ahead { chunk, filled: until }));
         }
         lock(&self.state).next = Some(chunk);

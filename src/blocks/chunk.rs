@@ -304,8 +304,7 @@ impl Chunk {
     }
 
     /// Zeros where blocks are to come. They don't count as unsynced: it doesn't matter whether the disk ever gets them.
-    /// Where it is to have them first (`synced`), it gets no more at a time, or it would keep commits waiting.
-    pub(super) fn fill(&self, from: u64, to: u64, synced: bool) -> Result<()> {
+    pub(super) fn fill(&self, from: u64, to: u64) -> Result<()> {
         static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
         let file = self.writing.file();
         let file = file.ok_or_else(|| Error::internal("a chunk to be filled is not open"))?;
@@ -317,10 +316,7 @@ impl Chunk {
             at = at.saturating_add(to_u64(piece.len()));
         }
         self.file_len.fetch_max(to, Release);
-        match synced {
-            true => file.sync(),
-            false => Ok(()),
-        }
+        Ok(())
     }
 
     /// A sync of these bytes comes soon.

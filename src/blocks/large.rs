@@ -55,8 +55,6 @@ pub(super) struct State {
     pub(super) next: Option<Arc<Chunk>>,
     /// For the active chunk, a next one was asked for.
     asked_for: Option<u32>,
-    /// The last block was to be synced at once.
-    pub(super) hurried: bool,
     /// Chunks that may hold unsynced blocks; the active one among them.
     written: Vec<Arc<Chunk>>,
     /// Files made so far, and those whose directory entry is synced.
@@ -208,8 +206,7 @@ impl LargeWriter {
             active.stale_end = active.chunk.file_len()?;
         }
         let (chunk, offset) = (Arc::clone(&active.chunk), active.next);
-        state.hurried = hurried;
-        if offset >= self.chunk_bytes / 4 && state.asked_for != Some(chunk.number()) {
+        if !hurried && offset >= self.chunk_bytes / 4 && state.asked_for != Some(chunk.number()) {
             state.asked_for = Some(chunk.number());
             self.wants_next.store(state.next.is_none(), Relaxed);
         }

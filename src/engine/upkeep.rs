@@ -32,7 +32,7 @@ const MANY_RUNS: usize = 12;
 const LEAST_LOG_BYTES: u64 = 64 << 10;
 
 /// Large-block bytes that may be written and not yet synced, and from when on upkeep syncs them.
-pub(super) const MOST_UNSYNCED_BYTES: u64 = 256 << 20;
+pub(super) const MOST_UNSYNCED_BYTES: u64 = 512 << 20;
 pub(super) const SYNC_FROM_BYTES: u64 = 16 << 20;
 
 /// Jobs under way. A checkpoint goes before everything else, since commits may wait for it.
@@ -150,8 +150,7 @@ impl Engine {
             Some(error) => Err(error),
             None => {
                 self.tend_reserve();
-                self.supply.calm_down()?;
-                Ok(self.arenas.shrink())
+                Ok(self.supply.calm_down()? || self.arenas.shrink())
             }
         }
     }

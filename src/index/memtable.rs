@@ -76,7 +76,7 @@ pub(crate) struct Memtable {
     entries: AtomicU64,
     heap_bytes: AtomicU64,
     writer: Mutex<Writer>,
-    spare: Arc<SpareArenas>,
+    pub(super) spare: Arc<SpareArenas>,
 }
 
 impl Drop for Memtable {
@@ -88,15 +88,6 @@ impl Drop for Memtable {
 }
 
 impl Memtable {
-    #[cfg(any(test, feature = "simulation"))]
-    pub(crate) fn new() -> Memtable {
-        Memtable::with_arenas(Arc::default())
-    }
-
-    pub(crate) fn arenas(&self) -> &Arc<SpareArenas> {
-        &self.spare
-    }
-
     /// Takes its arenas from there, and leaves them there.
     pub(crate) fn with_arenas(spare: Arc<SpareArenas>) -> Memtable {
         Memtable {

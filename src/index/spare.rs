@@ -6,7 +6,7 @@
 use crate::vfs::sync::{atomic::AtomicBool, Mutex};
 use std::sync::{atomic::Ordering::Relaxed, Arc};
 
-use super::memtable::LARGEST_ARENA_BYTES;
+use super::memtable::{Memtable, LARGEST_ARENA_BYTES};
 use crate::{
     error::Result,
     format::bytes::{to_u64, to_usize},
@@ -104,10 +104,22 @@ impl SpareArenas {
     }
 }
 
+impl Memtable {
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn new() -> Memtable {
+        Memtable::with_arenas(Arc::default())
+    }
+
+    /// Where its arenas come from and go to.
+    pub(crate) fn arenas(&self) -> &Arc<SpareArenas> {
+        &self.spare
+    }
+}
+
 #[cfg(test)]
 #[cfg(not(sarsen_explore))]
 mod tests {
-    use super::{super::Memtable, *};
+    use super::*;
     use crate::vfs::stripes::StripedCount;
 
     fn fill(spare: &Arc<SpareArenas>, entries: u64, byte: u8) -> Memtable {

@@ -409,24 +409,26 @@ impl Supply {
         self.note_short(&shelf);
     }
 
-    /// There is nothing left to do: what is ready or spare beyond the usual is given back.
-    pub(crate) fn calm_down(&self) -> Result<()> {
+    /// There is nothing left to do: one of the segments that are ready or spare beyond the usual is given back; whether
+    /// there was one.
+    pub(crate) fn calm_down(&self) -> Result<bool> {
         let surplus = {
             let mut shelf = lock(&self.shelf);
-            if shelf.wanted == 1 {
-                return Ok(());
-            }
             shelf.wanted = 1;
-            let mut surplus: Vec<u64> = Vec::new();
-            while shelf.ready.len() > 1 {
-                surplus.extend(shelf.ready.pop_back().map(|ready| ready.number()));
-            }
-            while shelf.spares.len() > MOST_SPARES {
-                surplus.extend(shelf.spares.pop().map(|spare| spare.number()));
-            }
-            surplus
+            self.note_short(&shelf);
+            let ready = match shelf.ready.len() > 1 {
+                true => shelf.ready.pop_back().map(|ready| ready.number()),
+                false => None,
+            };
+            ready.or_else(|| match shelf.spares.len() > MOST_SPARES {
+                true => shelf.spares.pop().map(|spare| spare.number()),
+                false => None,
+            })
         };
-        surplus.into_iter().try_for_each(|number| self.unlink(number))
+        match surplus {
+            Some(number) => self.unlink(number).map(|()| true),
+            None => Ok(false),
+        }
     }
 
     fn note_short(&self, shelf: &Shelf) {

@@ -6,70 +6,74 @@ use crate::vfs::sim::{Fault, FaultKind, Operation};
 const LEN: usize = 60_000;
 
 /// Appends blocks until a next chunk is wanted.
-fn until_wanted(writer: &LargeWriter, hurried: bool) -> Vec<(BlockAddress, Arc<Chunk>)> {
+fn until_wanted(writer: &LargeWriter) -> Vec<(BlockAddress, Arc<Chunk>)> {
     let mut blocks = Vec::new();
     while !writer.wants_next() {
         assert!(!writer.prepare(), "nobody wants one yet");
-        blocks.push(append(writer, blocks.len(), hurried));
+        blocks.push(append(writer, blocks.len()));
     }
     blocks
 }
 
-fn append(writer: &LargeWriter, number: usize, hurried: bool) -> (BlockAddress, Arc<Chunk>) {
-    let data = noise(number as u64, LEN);
-    match hurried {
-        true => writer.append_hurried(&data).unwrap(),
-        false => writer.append(&data).unwrap(),
+fn append(writer: &LargeWriter, number: usize) -> (BlockAddress, Arc<Chunk>) {
+    writer.append(&noise(number as u64, LEN)).unwrap()
+}
+
+#[test]
+fn nothing_is_made_ready_for_blocks_that_are_synced_as_they_come() {
+    let (place, _) = Place::simulated();
+    let writer = place.large_writer(CAPACITY, 1);
+    for number in 0..40 {
+        writer.append_hurried(&noise(number, LEN)).unwrap();
+        assert!(!writer.wants_next() && !writer.prepare());
     }
 }
 
 #[test]
 fn the_next_chunk_is_full_of_zeros_before_it_is_needed_and_gives_the_rest_back() {
-    for hurried in [false, true] {
-        let (place, sim) = Place::simulated();
-        let writer = place.large_writer(CAPACITY, 1);
-        let mut blocks = until_wanted(&writer, hurried);
-        assert!((4..8).contains(&blocks.len()), "a quarter of it is used");
-        while writer.prepare() {}
-        let len = |number: u32| {
-            let path = place.directory.join(chunk_file_name(number, 0));
-            to_u64(place.file_bytes(&path).len())
-        };
-        assert_eq!(len(2), CAPACITY);
-        let created = sim.count(Operation::Create);
-        while blocks.last().unwrap().0.chunk == 1 {
-            blocks.push(append(&writer, blocks.len(), hurried));
-        }
-        assert_eq!((blocks.last().unwrap().0.chunk, len(2)), (2, CAPACITY));
+    let (place, sim) = Place::simulated();
+    let writer = place.large_writer(CAPACITY, 1);
+    let mut blocks = until_wanted(&writer);
+    assert!((4..8).contains(&blocks.len()), "a quarter of it is used");
+    while writer.prepare() {}
+    let len = |number: u32| {
+        let path = place.directory.join(chunk_file_name(number, 0));
+        to_u64(place.file_bytes(&path).len())
+    };
+    assert_eq!(len(2), CAPACITY);
+    let created = sim.count(Operation::Create);
+    while blocks.last().unwrap().0.chunk == 1 {
+        blocks.push(append(&writer, blocks.len()));
+    }
+    assert_eq!((blocks.last().unwrap().0.chunk, len(2)), (2, CAPACITY));
+    assert_eq!(
+        sim.count(Operation::Create),
+        created,
+        "no file was made meanwhile"
+    );
+    for (number, (address, chunk)) in blocks.iter().enumerate() {
+        assert_eq!(bytes_of(chunk, address).unwrap(), noise(number as u64, LEN));
+    }
+    writer.sync_all().unwrap();
+    let last = blocks.last().unwrap().0;
+    for seed in 0..20 {
+        let after = Place::on(&sim.crash(seed));
+        let chunk = after.open(&blocks.last().unwrap().1.meta());
         assert_eq!(
-            sim.count(Operation::Create),
-            created,
-            "no file was made meanwhile"
-        );
-        for (number, (address, chunk)) in blocks.iter().enumerate() {
-            assert_eq!(bytes_of(chunk, address).unwrap(), noise(number as u64, LEN));
-        }
-        writer.sync_all().unwrap();
-        let last = blocks.last().unwrap().0;
-        for seed in 0..20 {
-            let after = Place::on(&sim.crash(seed));
-            let chunk = after.open(&blocks.last().unwrap().1.meta());
-            assert_eq!(
-                bytes_of(&chunk, &last).unwrap(),
-                noise(blocks.len() as u64 - 1, LEN)
-            );
-        }
-        assert!(writer.discard());
-        assert_eq!(len(2), large_end(&last));
-        assert!(!writer.discard());
-        blocks.push(append(&writer, blocks.len(), hurried));
-        let (address, chunk) = blocks.last().unwrap();
-        assert_eq!(address.offset, large_end(&last));
-        assert_eq!(
-            bytes_of(chunk, address).unwrap(),
+            bytes_of(&chunk, &last).unwrap(),
             noise(blocks.len() as u64 - 1, LEN)
         );
     }
+    assert!(writer.discard());
+    assert_eq!(len(2), large_end(&last));
+    assert!(!writer.discard());
+    blocks.push(append(&writer, blocks.len()));
+    let (address, chunk) = blocks.last().unwrap();
+    assert_eq!(address.offset, large_end(&last));
+    assert_eq!(
+        bytes_of(chunk, address).unwrap(),
+        noise(blocks.len() as u64 - 1, LEN)
+    );
 }
 
 #[test]
@@ -77,9 +81,7 @@ fn what_was_made_ready_and_not_used_goes() {
     let (place, _) = Place::simulated();
     let writer = place.large_writer(CAPACITY, 1);
     for steps in [1, 3, 100] {
-        let active = until_wanted(&writer, false)
-            .last()
-            .map(|(address, _)| address.chunk);
+        let active = until_wanted(&writer).last().map(|(address, _)| address.chunk);
         for _ in 0..steps {
             writer.prepare();
         }
@@ -94,14 +96,10 @@ fn what_was_made_ready_and_not_used_goes() {
 
 #[test]
 fn whatever_hinders_it_leaves_no_file_and_the_writer_makes_a_chunk_of_its_own() {
-    for (operation, hurried) in [
-        (Operation::Create, false),
-        (Operation::Write, false),
-        (Operation::Sync, true),
-    ] {
+    for operation in [Operation::Create, Operation::Write] {
         let (place, sim) = Place::simulated();
         let writer = place.large_writer(CAPACITY, 1);
-        let mut blocks = until_wanted(&writer, hurried);
+        let mut blocks = until_wanted(&writer);
         sim.fail(Fault::new(operation, 1, FaultKind::NoSpace).forever());
         while writer.prepare() {}
         sim.clear_faults();
@@ -112,7 +110,7 @@ fn whatever_hinders_it_leaves_no_file_and_the_writer_makes_a_chunk_of_its_own() 
             "{operation:?}"
         );
         while blocks.last().unwrap().0.chunk == 1 {
-            blocks.push(append(&writer, blocks.len(), hurried));
+            blocks.push(append(&writer, blocks.len()));
         }
         writer.sync_all().unwrap();
         let (address, chunk) = blocks.last().unwrap();
@@ -127,9 +125,9 @@ fn whatever_hinders_it_leaves_no_file_and_the_writer_makes_a_chunk_of_its_own() 
 fn the_chunk_that_was_begun_first_can_be_synced_alone() {
     let (place, _) = Place::simulated();
     let writer = place.large_writer(CAPACITY, 1);
-    let mut blocks = vec![append(&writer, 0, false)];
+    let mut blocks = vec![append(&writer, 0)];
     while blocks.last().unwrap().0.chunk < 3 {
-        blocks.push(append(&writer, blocks.len(), false));
+        blocks.push(append(&writer, blocks.len()));
     }
     let unsynced = |number: u32| {
         let found = blocks.iter().find(|(address, _)| address.chunk == number);

@@ -241,7 +241,11 @@ fn a_writer_that_waited_finds_more_segments_ready_until_there_is_time_to_give_th
     assert_eq!(numbers, [1, 2]);
     assert!(supply.is_short());
     while supply.prepare(0).unwrap() || supply.is_short() {}
-    supply.calm_down().unwrap();
+    assert!(supply.calm_down().unwrap() && supply.calm_down().unwrap());
+    assert!(
+        !supply.calm_down().unwrap() && names(&disk).len() == 3,
+        "1, 2 and 3"
+    );
     assert!(!supply.is_outrun() && !supply.is_short());
     assert_eq!(supply.take(0).unwrap().number(), 3);
     assert!(supply.take(0).is_none());
