@@ -3,10 +3,11 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::page::hash_key;
 use crate::{
     format::{
         bytes::to_u64,
-        record::{RecordKey, SPACE_STREAM},
+        record::{RecordKey, SPACE_STREAM, SPACE_TAG},
     },
     vfs::sync::atomic::AtomicU64,
 };
@@ -23,7 +24,10 @@ pub(super) struct Hint {
     pub(super) node: u32,
     pub(super) height: u32,
     pub(super) previous: [u32; LEVELS],
-    /// What it is for, among those of streams.
+    /// Of that insert.
+    pub(super) seq: u64,
+    /// What it is for, if it is not shared: odd for a stream's records or a tag's memories, even for the one key of a
+    /// stream's bounds.
     subject: u64,
 }
 
@@ -32,26 +36,33 @@ impl Hint {
         node: NIL,
         height: 0,
         previous: [NIL; LEVELS],
+        seq: 0,
         subject: u64::MAX,
     };
+
+    /// The node's key is the one that this hint is for, and the version that went there last is its newest.
+    pub(super) fn is_sure(&self) -> bool {
+        self.node != NIL && self.subject & 1 == 0
+    }
 }
 
 /// Interleaved runs of ascending keys have a hint each, mostly. A hint shared by two is only slower.
 pub(super) struct Hints {
     kinds: [Hint; Hints::KINDS],
-    /// For each of the latest streams one for its records and one for its bounds; a power of two in number, or none.
-    streams: Vec<Hint>,
+    /// For each of the latest streams one for its records and one for its bounds, for each of the latest tags one for its
+    /// memories; a power of two in number, or none.
+    own: Vec<Hint>,
 }
 
 impl Hints {
     const KINDS: usize = 64;
-    /// The hints of streams take no more than one byte of so many of the memtable.
-    const STREAMS_SHARE: u64 = 8;
+    /// Those of streams and tags take no more than one byte of so many of the memtable.
+    const OWN_SHARE: u64 = 8;
 
     pub(super) fn new() -> Hints {
         Hints {
             kinds: [Hint::NONE; Hints::KINDS],
-            streams: Vec::new(),
+            own: Vec::new(),
         }
     }
 
@@ -64,24 +75,30 @@ impl Hints {
                 Some(RecordKey::StreamBounds(stream_id)) => Some(stream_id << 1),
                 _ => None,
             },
+            // Two tags with one hash share a hint.
+            Some(&SPACE_TAG) => key.split_last_chunk::<8>().map(|(tag, _)| hash_key(tag) | 1),
             _ => None,
         };
-        let slot = subject.map(|subject| self.slot_of_stream(subject, heap_bytes));
-        match slot.and_then(|slot| self.streams.get_mut(slot)) {
+        let slot = subject.map(|subject| self.slot_of(subject, heap_bytes));
+        match slot.and_then(|slot| self.own.get_mut(slot)) {
             Some(hint) => hint,
             None => hint_of_kind(&mut self.kinds, key),
         }
     }
 
-    /// Where the hint of a stream's records or bounds is, its own from now on; there are none before the memtable is
-    /// large enough.
+    #[cfg(test)]
+    pub(super) fn own_bytes(&self) -> u64 {
+        to_u64(self.own.len().saturating_mul(size_of::<Hint>()))
+    }
+
+    /// Where the hint of this subject is, its own from now on; there are none before the memtable is large enough.
     #[inline]
-    fn slot_of_stream(&mut self, subject: u64, heap_bytes: &AtomicU64) -> usize {
-        let mut at = slot(subject, self.streams.len());
-        // Of the latest streams no two are to share one.
+    fn slot_of(&mut self, subject: u64, heap_bytes: &AtomicU64) -> usize {
+        let mut at = slot(subject, self.own.len());
+        // Of the latest ones no two are to share one.
         while self.holder(at) != Some(subject) {
             if self.holder(at) == Some(Hint::NONE.subject) || !self.grow(heap_bytes) {
-                if let Some(hint) = self.streams.get_mut(at) {
+                if let Some(hint) = self.own.get_mut(at) {
                     *hint = Hint {
                         subject,
                         ..Hint::NONE
@@ -89,20 +106,20 @@ impl Hints {
                 }
                 break;
             }
-            at = slot(subject, self.streams.len());
+            at = slot(subject, self.own.len());
         }
         at
     }
 
     fn holder(&self, slot: usize) -> Option<u64> {
-        self.streams.get(slot).map(|hint| hint.subject)
+        self.own.get(slot).map(|hint| hint.subject)
     }
 
-    /// Twice as many hints for streams, if their share allows for it.
+    /// Twice as many, if their share allows for it.
     fn grow(&mut self, heap_bytes: &AtomicU64) -> bool {
-        let more = (self.streams.len() * 2).max(Hints::KINDS);
+        let more = (self.own.len() * 2).max(Hints::KINDS);
         let bytes = to_u64(more.saturating_mul(size_of::<Hint>()));
-        if bytes > heap_bytes.load(Relaxed) / Hints::STREAMS_SHARE {
+        if bytes > heap_bytes.load(Relaxed) / Hints::OWN_SHARE {
             return false;
         }
         let mut grown = Vec::new();
@@ -110,18 +127,14 @@ impl Hints {
             return false;
         }
         grown.resize(more, Hint::NONE);
-        for hint in self
-            .streams
-            .iter()
-            .filter(|hint| hint.subject != Hint::NONE.subject)
-        {
+        for hint in self.own.iter().filter(|hint| hint.subject != Hint::NONE.subject) {
             if let Some(place) = grown.get_mut(slot(hint.subject, more)) {
                 *place = *hint;
             }
         }
-        let before = to_u64(self.streams.len().saturating_mul(size_of::<Hint>()));
+        let before = to_u64(self.own.len().saturating_mul(size_of::<Hint>()));
         heap_bytes.fetch_add(bytes - before, Relaxed);
-        self.streams = grown;
+        self.own = grown;
         true
     }
 }
@@ -141,7 +154,8 @@ fn hint_of_kind<'a>(hints: &'a mut [Hint; Hints::KINDS], key: &[u8]) -> &'a mut 
     }
 }
 
-/// Streams have numbers from 1 on without large gaps: the lower bits tell them apart best.
+/// Streams have numbers from 1 on without large gaps, and of a hash all bits are alike: the lower bits tell them apart
+/// best.
 fn slot(subject: u64, slots: usize) -> usize {
     (subject & to_u64(slots).saturating_sub(1)) as usize
 }

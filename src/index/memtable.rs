@@ -31,13 +31,19 @@ use std::{
 use super::{
     growing::{memtable_full, Growing},
     hints::{Hint, Hints, LEVELS, NIL},
-    Entry, Hit, SpareArenas,
+    Hit, SpareArenas,
 };
 use crate::{
     error::{Error, Result},
     format::{align4096, align8, bytes::to_u64, record::sort_number},
-    vfs::Region,
+    vfs::{prefetch, Region},
 };
+
+pub(crate) use cursor::MemtableCursor;
+
+mod cursor;
+#[cfg(test)]
+mod tests;
 
 /// Words of a node before its links: two of key prefix, one of place.
 const LINKS: usize = 3;
@@ -46,6 +52,7 @@ const FIRST_ARENA_BYTES: u64 = 64 << 10;
 pub(super) const LARGEST_ARENA_BYTES: u64 = 1 << 20;
 /// A longer record gets an arena of its own: then no arena loses much at its end, and an offset always fits a place.
 const SHARED_RECORD_BYTES: u64 = 128 << 10;
+const CACHE_LINE_BYTES: u64 = 64;
 /// A place is an arena's number above an offset in units of eight bytes.
 const PLACE_OFFSET_BITS: u32 = 17;
 const MOST_ARENAS: u32 = 1 << (u32::BITS - PLACE_OFFSET_BITS);
@@ -113,7 +120,8 @@ impl Memtable {
         let height = next_height(random);
         let target = Target::new(key);
         let hint = hints.of(key, &self.heap_bytes);
-        if !self.is_key_of(hint.node, &target) {
+        let sure = hint.is_sure();
+        if !sure && !self.is_key_of(hint.node, &target) {
             if !self.hint_fits(hint, &target, height) {
                 let top = self.height.load(Relaxed).max(height);
                 self.descend(&target, top, |level, node| {
@@ -130,10 +138,12 @@ impl Memtable {
                     kind,
                     older: NOWHERE,
                 };
+                // Should the insert fail, its neighbours are none of the last one's.
+                hint.node = NIL;
                 let place = self.put_record(room, &version, key, value)?;
                 let number = self.new_node(room, LINKS + height)?;
                 self.link_in(number, &target, place, hint.previous.iter().take(height));
-                (hint.node, hint.height) = (number, height as u32);
+                (hint.node, hint.height, hint.seq) = (number, height as u32, seq);
                 // A reader that doesn't see this yet starts its searches one level lower.
                 self.height.fetch_max(height, Relaxed);
                 self.count_entry();
@@ -144,9 +154,16 @@ impl Memtable {
         }
         let node = self.node(hint.node);
         let older = node.place();
-        if self.record_at(older).is_none_or(|newest| newest.seq > seq) {
+        // Where the hint is sure the record, mostly no longer in the cache, need not be looked at.
+        let newest = if sure {
+            Some(hint.seq)
+        } else {
+            self.record_at(older).map(|record| record.seq)
+        };
+        if newest.is_none_or(|newest| newest > seq) {
             return Err(Error::internal("a version older than what the memtable has"));
         }
+        hint.seq = seq;
         let place = self.put_record(room, &Version { seq, kind, older }, key, value)?;
         node.set_place(place, Release);
         self.count_entry();
@@ -226,12 +243,7 @@ impl Memtable {
 
     /// A cursor that is off the end until it seeks. It sees what is inserted meanwhile.
     pub(crate) fn cursor(self: &Arc<Self>) -> MemtableCursor {
-        MemtableCursor {
-            memtable: Arc::clone(self),
-            at: NIL,
-            place: NOWHERE,
-            repeats_key: false,
-        }
+        MemtableCursor::new(Arc::clone(self))
     }
 
     /// The last node before the target and the first one not before it.
@@ -249,6 +261,12 @@ impl Memtable {
         loop {
             let next = last_node.link(level);
             if next != beyond && next != NIL {
+                // It may turn out to lie beyond; by then the one to be looked at instead has been fetched, too.
+                if let Some(below) = level.checked_sub(1).map(|below| last_node.link(below)) {
+                    if below != next {
+                        self.words.from(below).first().inspect(|word| prefetch(*word));
+                    }
+                }
                 let next_node = self.node(next);
                 if self.is_before(next_node, target) {
                     (last, last_node) = (next, next_node);
@@ -347,11 +365,8 @@ impl Memtable {
         if place == NOWHERE {
             return None;
         }
-        let [slot, ..] = self.arenas.from(place >> PLACE_OFFSET_BITS) else {
-            return None;
-        };
-        let arena = slot.get()?;
-        let offset = u64::from(place & ((1 << PLACE_OFFSET_BITS) - 1)) * 8;
+        let (arena, offset) = place_of(place);
+        let arena = self.arena(arena)?;
         let [seq, packed] = words_at(arena, offset)?;
         let [kind, ..] = packed.to_le_bytes();
         let (header, key_len, value_len, older) = match (packed >> 8) & WIDE {
@@ -478,6 +493,7 @@ impl Memtable {
         Ok((number, slot.get_or_init(|| arena)))
     }
 
+    #[inline]
     fn arena(&self, number: u32) -> Option<&Arc<Region>> {
         self.arenas.from(number).first().and_then(OnceLock::get)
     }
@@ -513,126 +529,11 @@ impl fmt::Debug for Memtable {
     }
 }
 
-/// Walks the versions of a memtable in order; keeps it alive. Off the end, `next` and `prev` stay there.
-#[derive(Debug)]
-pub(crate) struct MemtableCursor {
-    memtable: Arc<Memtable>,
-    at: u32,
-    /// Of the record of one of that node's versions.
-    place: u32,
-    /// `next` came from another version of the same key.
-    repeats_key: bool,
-}
-
-impl MemtableCursor {
-    /// To this key's newest version at or below `seq`, or else to the next key.
-    pub(crate) fn seek(&mut self, key: &[u8], seq: u64) {
-        let target = Target::new(key);
-        let (_, number) = self.memtable.find(&target);
-        self.go_to_newest(number);
-        if self.memtable.is_key_of(number, &target) {
-            while self.record().is_some_and(|record| record.seq > seq) {
-                self.next();
-                if !self.repeats_key {
-                    break;
-                }
-            }
-        }
-    }
-
-    /// To the last version of the last key below `key`.
-    pub(crate) fn seek_before(&mut self, key: &[u8]) {
-        let (number, _) = self.memtable.find(&Target::new(key));
-        self.go_to_oldest(number);
-    }
-
-    pub(crate) fn seek_first(&mut self) {
-        self.go_to_newest(self.memtable.node(NIL).link(0));
-    }
-
-    pub(crate) fn seek_last(&mut self) {
-        let mut last = NIL;
-        for level in (0..self.memtable.height.load(Relaxed)).rev() {
-            loop {
-                match self.memtable.node(last).link(level) {
-                    NIL => break,
-                    next => last = next,
-                }
-            }
-        }
-        self.go_to_oldest(last);
-    }
-
-    pub(crate) fn next(&mut self) {
-        let older = self.record().map_or(NOWHERE, |record| record.older);
-        self.repeats_key = older != NOWHERE;
-        if self.repeats_key {
-            self.place = older;
-        } else if let Some(node) = self.memtable.linked(self.at) {
-            self.go_to_newest(node.link(0));
-        }
-    }
-
-    /// Whether the last `next` only went to an older version of the key that it came from.
-    pub(crate) fn repeats_key(&self) -> bool {
-        self.repeats_key
-    }
-
-    /// Takes as long as the key has newer versions; from the newest O(log n), since there are no links back.
-    pub(crate) fn prev(&mut self) {
-        let Some(node) = self.memtable.linked(self.at) else {
-            return;
-        };
-        let mut newer = node.place();
-        if newer != self.place {
-            while let Some(record) = self.memtable.record_at(newer) {
-                if record.older == self.place {
-                    break;
-                }
-                newer = record.older;
-            }
-            self.place = newer;
-        } else if let Some(record) = self.record() {
-            let (number, _) = self.memtable.find(&Target::new(record.key));
-            self.go_to_oldest(number);
-        }
-    }
-
-    pub(crate) fn is_off(&self) -> bool {
-        self.at == NIL
-    }
-
-    /// None: off either end.
-    pub(crate) fn entry(&self) -> Option<Entry<'_>> {
-        let record = self.record()?;
-        Some(Entry {
-            key: record.key,
-            seq: record.seq,
-            kind: record.kind,
-            value: record.value()?,
-        })
-    }
-
-    /// What the entry's key and value lie in.
-    pub(crate) fn region(&self) -> Option<&Arc<Region>> {
-        Some(self.record()?.arena)
-    }
-
-    fn record(&self) -> Option<Record<'_>> {
-        self.memtable.record_at(self.place)
-    }
-
-    fn go_to_newest(&mut self, number: u32) {
-        self.at = number;
-        self.place = self.memtable.linked(number).map_or(NOWHERE, Node::place);
-        self.repeats_key = false;
-    }
-
-    fn go_to_oldest(&mut self, number: u32) {
-        self.at = number;
-        self.place = self.memtable.oldest(number);
-        self.repeats_key = false;
-    }
+/// The arena of a record, and where it starts in there.
+#[inline]
+fn place_of(place: u32) -> (u32, u64) {
+    let offset = u64::from(place & ((1 << PLACE_OFFSET_BITS) - 1)) * 8;
+    (place >> PLACE_OFFSET_BITS, offset)
 }
 
 /// A place in the order of keys.

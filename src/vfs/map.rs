@@ -142,14 +142,9 @@ impl Region {
     /// the offset is outside.
     #[inline]
     pub(crate) fn prefetch(&self, offset: u64) {
-        #[cfg(target_arch = "x86_64")]
         if let Some(line) = self.at(offset, 1) {
-            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
-            // SAFETY: SSE is part of x86-64, and a prefetch reads nothing that the program could notice.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast_const().cast()) };
+            prefetch_line(line.cast_const());
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = offset;
     }
 
     /// Copies bytes that another thread or process may be storing to at this moment: the copy may be torn,
@@ -368,6 +363,24 @@ fn checked(result: libc::c_int) -> io::Result<()> {
     } else {
         Ok(())
     }
+}
+
+/// The same for what lies elsewhere.
+#[inline]
+pub(crate) fn prefetch<T>(what: &T) {
+    prefetch_line(std::ptr::from_ref(what).cast());
+}
+
+#[inline]
+fn prefetch_line(line: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+        // SAFETY: SSE is part of x86-64, and a prefetch reads nothing that the program could notice.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = line;
 }
 
 fn file_offset(value: u64) -> io::Result<libc::off_t> {
