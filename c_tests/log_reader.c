@@ -137,7 +137,7 @@ static void values_of_every_size_are_in_the_log(void)
             CHECK_FILLED(command.value.data, command.value.len, check_sizes[i], i);
             next_is(reader, &command, NULL, 4 * i + 2, SARSEN_COMMAND_APPEND_STREAM, 1);
             CHECK_FILLED(command.value.data, command.value.len, check_sizes[i], i);
-            CHECK_NUMBER(command.block.len, check_sizes[i]);
+            CHECK_NUMBER(command.block.len, check_sizes[i] > 1024 ? check_sizes[i] : 0); /* shorter: no block */
             next_is(reader, &command, NULL, 4 * i + 3, SARSEN_COMMAND_DELETE_KV, 1);
             next_is(reader, &command, NULL, 4 * i + 4, SARSEN_COMMAND_TRIM_STREAM, 1);
         }
