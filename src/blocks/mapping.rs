@@ -77,7 +77,8 @@ impl Mapping {
     }
 
     pub(super) fn heap_bytes(&self) -> u64 {
-        to_u64(size_of::<Mapping>().saturating_add(size_of_val(&*self.touched)))
+        let own = to_u64(size_of::<Mapping>().saturating_add(size_of_val(&*self.touched)));
+        own.saturating_add(self.region.pins_heap_bytes())
     }
 }
 

@@ -129,6 +129,8 @@ pub(crate) struct Merged {
     second: Option<usize>,
     /// What a key's prefix has to be below to come before the second's for sure.
     second_prefix: u64,
+    /// Its key, where there is one.
+    second_key: Vec<u8>,
     direction: Direction,
     /// Scratch for keys that several sources have.
     key: Vec<u8>,
@@ -151,6 +153,7 @@ impl Merged {
             current: None,
             second: None,
             second_prefix: u64::MAX,
+            second_key: Vec::new(),
             direction: Direction::Forward,
             key: Vec::new(),
         }
@@ -244,7 +247,8 @@ impl Merged {
             return false;
         };
         let end = ScanEnd {
-            others: self.second_prefix,
+            other_prefix: self.second_prefix,
+            other: &self.second_key,
             upper_prefix,
             upper,
         };
@@ -352,9 +356,12 @@ impl Merged {
                 second = Some((number, entry));
             }
         }
+        let key = second.as_ref().map_or(&[][..], |(_, entry)| entry.key);
+        self.second_key.clear();
+        self.second_key.extend_from_slice(key);
+        self.second_prefix = second.as_ref().map_or(u64::MAX, |_| key_prefix(key));
         self.current = best.map(|(number, _)| number);
-        self.second = second.as_ref().map(|(number, _)| *number);
-        self.second_prefix = second.map_or(u64::MAX, |(_, entry)| key_prefix(entry.key));
+        self.second = second.map(|(number, _)| number);
     }
 
     /// Brings every other source to the other side of the current entry.

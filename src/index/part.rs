@@ -124,7 +124,7 @@ impl Part {
         }
     }
 
-    /// Looks into the home bucket of `key`, where all that this reads was checked before: what most reads come to.
+    /// Looks into the buckets of `key`, where all that this reads was checked before: what most reads come to.
     #[inline(always)]
     pub(crate) fn probe(&self, key: &[u8], hash: u64, seq: u64) -> Probe<'_> {
         self.probe_if_sure(key, hash, seq).unwrap_or(Probe::Unsure)
@@ -134,20 +134,25 @@ impl Part {
     fn probe_if_sure(&self, key: &[u8], hash: u64, seq: u64) -> Option<Probe<'_>> {
         let map = self.map.get()?;
         let (home, fingerprint) = Part::home(map, hash);
-        let bucket = map.bucket_if_checked(home)?;
-        for slot in Candidates::of(bucket, fingerprint) {
-            // All at once: where the value ends is known only once the entry is there.
-            map.prefetch_entry(slot.unit, entry_place(slot.offset));
-            let page = map.page_if_checked(slot.unit)?;
-            let newest = PageEntry::decode(page.bytes, entry_place(slot.offset))?;
-            if page.header.level != 0 || newest.seq > seq {
-                return None;
+        for bucket in home..home + to_u64(PROBE_BUCKETS) {
+            let bucket = map.bucket_if_checked(bucket)?;
+            for slot in Candidates::of(bucket, fingerprint) {
+                // All at once: where the value ends is known only once the entry is there.
+                map.prefetch_entry(slot.unit, entry_place(slot.offset));
+                let page = map.page_if_checked(slot.unit)?;
+                let newest = PageEntry::decode(page.bytes, entry_place(slot.offset))?;
+                if page.header.level != 0 || newest.seq > seq {
+                    return None;
+                }
+                if is_of(&page, &newest, key)? {
+                    return Some(Probe::Found(hit(map, &newest)));
+                }
             }
-            if is_of(&page, &newest, key)? {
-                return Some(Probe::Found(hit(map, &newest)));
+            if ends_search(bucket) {
+                return Some(Probe::Absent);
             }
         }
-        ends_search(bucket).then_some(Probe::Absent)
+        None
     }
 
     /// The newest version of `key` at or below `seq`; tombstones too.

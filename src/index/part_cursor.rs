@@ -14,12 +14,14 @@ use crate::{error::Result, format::bytes::to_u64, vfs::Region};
 /// How far ahead of a scan lines are fetched: what it gets through in the time that one takes.
 const READ_AHEAD_BYTES: u64 = 512;
 
-/// What keys have to be below for a step to be taken without asking further. Prefixes are those of `key_prefix`.
+/// What keys have to be below for a step to be taken without asking further. Prefixes are those of `key_prefix`, or
+/// `u64::MAX` where there is no such key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ScanEnd<'a> {
-    /// Of the first key of all other sources, or `u64::MAX`.
-    pub(crate) others: u64,
-    /// Of `upper`, or `u64::MAX`.
+    /// Of the first key in all other sources.
+    pub(crate) other_prefix: u64,
+    pub(crate) other: &'a [u8],
+    /// Of the scan's end.
     pub(crate) upper_prefix: u64,
     pub(crate) upper: Option<&'a [u8]>,
 }
@@ -28,13 +30,15 @@ impl ScanEnd<'_> {
     #[inline(always)]
     fn is_behind(&self, key: &[u8]) -> bool {
         let prefix = key_prefix(key);
-        prefix < self.others && (prefix < self.upper_prefix || self.is_behind_by_key(key))
+        (prefix < self.other_prefix || is_below(key, self.other))
+            && (prefix < self.upper_prefix || self.upper.is_none_or(|upper| is_below(key, upper)))
     }
+}
 
-    #[inline(never)]
-    fn is_behind_by_key(&self, key: &[u8]) -> bool {
-        self.upper.is_none_or(|upper| key < upper)
-    }
+/// Where prefixes don't tell.
+#[inline(never)]
+fn is_below(key: &[u8], end: &[u8]) -> bool {
+    key < end
 }
 
 #[derive(Debug)]

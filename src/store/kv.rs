@@ -17,6 +17,25 @@ use crate::{
 /// kept busy by, and few enough that they are still in the cache when their turn comes.
 const KEYS_AT_ONCE: usize = 32;
 
+/// The state that one read looks at.
+enum LookedAt<'s> {
+    /// By the snapshot of a read-only store.
+    Pinned(&'s State),
+    Now(arc_swap::Guard<Arc<State>>),
+}
+
+impl std::ops::Deref for LookedAt<'_> {
+    type Target = State;
+
+    #[inline(always)]
+    fn deref(&self) -> &State {
+        match self {
+            LookedAt::Pinned(state) => state,
+            LookedAt::Now(state) => state,
+        }
+    }
+}
+
 /// What a `fill` did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filled {
@@ -47,10 +66,10 @@ impl Store {
 
     /// The state that a read looks at, held without counting.
     #[inline(always)]
-    fn state_of(&self, snapshot: Option<&Snapshot>) -> arc_swap::Guard<Arc<State>> {
+    fn state_of<'s>(&self, snapshot: Option<&'s Snapshot>) -> LookedAt<'s> {
         match snapshot.and_then(Snapshot::pinned) {
-            Some(view) => arc_swap::Guard::from_inner(Arc::clone(&view.state)),
-            None => self.engine.state(),
+            Some(view) => LookedAt::Pinned(&view.state),
+            None => LookedAt::Now(self.engine.state()),
         }
     }
 

@@ -222,6 +222,15 @@ impl Region {
         }
     }
 
+    /// Memory that pins take, which stays with the region.
+    pub(crate) fn pins_heap_bytes(&self) -> u64 {
+        let Some(pins) = self.pins.get() else { return 0 };
+        // Their counts have a cache line of their own.
+        let each = size_of::<Pin>() + align_of::<Pin>();
+        let there = pins.iter().filter(|pin| pin.get().is_some()).count();
+        (size_of::<Pins>() + there * each) as u64
+    }
+
     /// Whether a view is out. To be asked by the last one that has the region: nobody else makes one meanwhile.
     pub(crate) fn is_pinned(&self) -> bool {
         // Behind the end of every other reference to the region, so that all pins it led to are seen...
@@ -618,7 +627,10 @@ mod tests {
         region.store(0, b"kept").unwrap();
         let views = Arc::new(StripedCount::default());
         assert!(!region.is_pinned());
+        assert_eq!(region.pins_heap_bytes(), 0);
         let (first, second) = (region.pin(&views), region.pin(&views));
+        let taken = region.pins_heap_bytes();
+        assert!((1..1000).contains(&taken), "{taken}");
         assert!(first.is_of(&region) && !first.is_of(&Region::anonymous(10).unwrap()));
         assert!(
             !region.keep_alive(Arc::new(())),
