@@ -135,12 +135,6 @@ impl Chunk {
         limit: u64,
         trust: Trust,
     ) -> Result<Located> {
-        if self.is_large() {
-            // Its data comes with the header, and not only once that was looked at.
-            let data = place.saturating_add(large_header(address.len, 0).data_offset());
-            mapping.region().prefetch(data);
-            mapping.region().prefetch(data.saturating_add(64));
-        }
         // Copied out: at an address that nobody was given, an append may be writing this moment.
         let mut bytes = [0; HEADER_BYTES];
         let copied = mapping.region().copy_to(place, &mut bytes);

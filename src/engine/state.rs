@@ -77,10 +77,10 @@ impl State {
     /// What `get` says, unless that takes more than a look.
     #[inline(always)]
     pub(crate) fn probe(&self, key: &[u8], seq: u64) -> Probe<'_> {
-        if let Some(hit) = self.get_from_memory(key, seq) {
+        let hash = hash_key(key);
+        if let Some(hit) = self.get_from_memory(key, hash, seq) {
             return Probe::Found(hit);
         }
-        let hash = hash_key(key);
         for run in &self.runs {
             match run.probe(key, hash, seq) {
                 Probe::Absent => {}
@@ -91,10 +91,10 @@ impl State {
     }
 
     #[inline(always)]
-    fn get_from_memory(&self, key: &[u8], seq: u64) -> Option<Hit<'_>> {
+    fn get_from_memory(&self, key: &[u8], hash: u64, seq: u64) -> Option<Hit<'_>> {
         self.generations
             .iter()
-            .find_map(|generation| generation.memtable.get(key, seq))
+            .find_map(|generation| generation.memtable.get_hashed(key, hash, seq))
     }
 
     /// Probes many keys, and has what these look-ups wait for fetched into the cache for all of them at once: the
@@ -126,7 +126,8 @@ impl State {
         for key in (0..count).map(&key) {
             let (of_key, rest) = places.split_at_checked(self.runs.len()).unwrap_or_default();
             places = rest;
-            let found = self.get_from_memory(key, seq).map(Probe::Found);
+            let hash = of_key.first().map_or_else(|| hash_key(key), |(hash, _)| *hash);
+            let found = self.get_from_memory(key, hash, seq).map(Probe::Found);
             let found = found.or_else(|| {
                 let mut parts = of_key.iter().filter_map(|(hash, part)| Some((*hash, (*part)?)));
                 parts.find_map(|(hash, part)| match part.probe(key, hash, seq) {

@@ -29,7 +29,9 @@ use std::{
 };
 
 use super::{
+    filter::KeyFilter,
     growing::{memtable_full, Growing},
+    hash_key,
     hints::{Hint, Hints, LEVELS, NIL},
     Hit, SpareArenas,
 };
@@ -78,6 +80,7 @@ type Arenas = Growing<OnceLock<Arc<Region>>, 8, 44>;
 pub(crate) struct Memtable {
     words: Words,
     arenas: Arenas,
+    filter: KeyFilter,
     /// Levels in use, at least 1.
     height: AtomicUsize,
     entries: AtomicU64,
@@ -100,6 +103,7 @@ impl Memtable {
         Memtable {
             words: Growing::new(),
             arenas: Growing::new(),
+            filter: KeyFilter::default(),
             height: AtomicUsize::new(1),
             entries: AtomicU64::new(0),
             heap_bytes: AtomicU64::new(to_u64(size_of::<Memtable>())),
@@ -142,6 +146,8 @@ impl Memtable {
                 hint.node = NIL;
                 let place = self.put_record(room, &version, key, value)?;
                 let number = self.new_node(room, LINKS + height)?;
+                let taken = self.filter.add(hash_key(key));
+                self.heap_bytes.fetch_add(taken, Relaxed);
                 self.link_in(number, &target, place, hint.previous.iter().take(height));
                 (hint.node, hint.height, hint.seq) = (number, height as u32, seq);
                 // A reader that doesn't see this yet starts its searches one level lower.
@@ -203,6 +209,15 @@ impl Memtable {
     pub(crate) fn get(&self, key: &[u8], seq: u64) -> Option<Hit<'_>> {
         // What a reader's seq covers was counted before it was published.
         if self.entries.load(Relaxed) == 0 {
+            return None;
+        }
+        self.get_by_search(key, seq)
+    }
+
+    /// The same, where the key's hash is known: mostly without a search for a key that isn't there.
+    #[inline(always)]
+    pub(crate) fn get_hashed(&self, key: &[u8], hash: u64, seq: u64) -> Option<Hit<'_>> {
+        if self.entries.load(Relaxed) == 0 || !self.filter.may_have(hash) {
             return None;
         }
         self.get_by_search(key, seq)

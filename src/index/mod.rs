@@ -16,6 +16,7 @@ mod builder;
 #[cfg(test)]
 #[cfg(sarsen_explore)]
 mod explored;
+mod filter;
 #[cfg(feature = "simulation")]
 pub(crate) mod fuzzing;
 #[cfg(test)]

@@ -37,9 +37,6 @@ pub(crate) struct PartMap {
 /// A short entry ends in one of the two lines behind the one that it starts in.
 pub(crate) const CACHE_LINE_BYTES: u64 = 64;
 
-/// More entries than this have a page that fetching takes longer for than searching.
-const MOST_PREFETCHED: u16 = 48;
-
 /// The slots of a bucket.
 pub(crate) type Bucket = [[u8; SLOT_BYTES]; BUCKET_SLOTS];
 
@@ -208,16 +205,6 @@ impl PartMap {
         self.region.prefetch(entry.saturating_add(2 * CACHE_LINE_BYTES));
     }
 
-    /// Has the heads of a page's entries fetched into the cache: a search looks at some of them, one after another.
-    fn prefetch_entries(&self, page: &Page<'_>) {
-        let start = unit_offset(page.unit);
-        for slot in 0..page.header.count.min(MOST_PREFETCHED) {
-            if let Some(offset) = page.header.entry_offset(page.bytes, slot) {
-                self.region.prefetch(start.saturating_add(to_u64(offset)));
-            }
-        }
-    }
-
     #[cold]
     fn check_hash_page(&self, unit: u32) -> Result<()> {
         let page = self.region.bytes(unit_offset(unit), to_u64(UNIT_BYTES));
@@ -237,9 +224,6 @@ impl PartMap {
         loop {
             if u32::from(page.header.level) != level {
                 return Err(self.corrupt(page.unit, "an index page of the wrong level"));
-            }
-            if level == 0 {
-                self.prefetch_entries(&page);
             }
             let found = page.header.search(page.bytes, key, seq);
             let (slot, exact) = found.ok_or_else(|| self.malformed(page.unit))?;
