@@ -5,9 +5,13 @@
 //! commit that was published since, sees the bit. Tables are added as keys come, each eight times as large as the one
 //! before; a key is in the one that was newest at its time.
 
-use std::sync::{atomic::Ordering::Relaxed, OnceLock};
+// Those of the standard library: an explorer of schedules has enough with the links that come after these bits.
+use std::sync::{
+    atomic::{AtomicU64, Ordering::Relaxed},
+    OnceLock,
+};
 
-use crate::{format::bytes::to_u64, vfs::sync::atomic::AtomicU64};
+use crate::format::bytes::to_u64;
 
 /// Words of the tables: 4 KiB, 32 KiB, 256 KiB.
 const WORDS: [usize; 3] = [512, 4_096, 32_768];

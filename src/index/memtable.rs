@@ -147,7 +147,9 @@ impl Memtable {
                 let place = self.put_record(room, &version, key, value)?;
                 let number = self.new_node(room, LINKS + height)?;
                 let taken = self.filter.add(hash_key(key));
-                self.heap_bytes.fetch_add(taken, Relaxed);
+                if taken > 0 {
+                    self.heap_bytes.fetch_add(taken, Relaxed);
+                }
                 self.link_in(number, &target, place, hint.previous.iter().take(height));
                 (hint.node, hint.height, hint.seq) = (number, height as u32, seq);
                 // A reader that doesn't see this yet starts its searches one level lower.
