@@ -125,7 +125,9 @@ mod tests {
     fn fill(spare: &Arc<SpareArenas>, entries: u64, byte: u8) -> Memtable {
         let memtable = Memtable::with_arenas(Arc::clone(spare));
         for seq in 1..=entries {
-            memtable.insert(&seq.to_be_bytes(), seq, 1, &[byte; 10_000]).unwrap();
+            memtable
+                .insert(&seq.to_be_bytes(), seq, 1, &[byte; 10_000])
+                .unwrap();
         }
         memtable
     }
@@ -136,8 +138,16 @@ mod tests {
         let memtable = fill(&spare, 600, 7);
         assert_eq!(spare.heap_bytes(), 0);
         let views = Arc::new(StripedCount::default());
-        let late = memtable.get(&600_u64.to_be_bytes(), 600).unwrap().region.pin(&views);
-        let early = memtable.get(&1_u64.to_be_bytes(), 600).unwrap().region.pin(&views);
+        let late = memtable
+            .get(&600_u64.to_be_bytes(), 600)
+            .unwrap()
+            .region
+            .pin(&views);
+        let early = memtable
+            .get(&1_u64.to_be_bytes(), 600)
+            .unwrap()
+            .region
+            .pin(&views);
         let third = Arc::clone(memtable.get(&300_u64.to_be_bytes(), 600).unwrap().region);
         drop(memtable);
         let kept = spare.heap_bytes() / LARGEST_ARENA_BYTES;
@@ -147,7 +157,11 @@ mod tests {
         for seq in 1..=900_u64 {
             assert_eq!(next.get(&seq.to_be_bytes(), 900).unwrap().value, [9; 10_000]);
         }
-        for pinned in [late.bytes(0, 64 << 10), early.bytes(0, 64 << 10), third.bytes(0, 64 << 10)] {
+        for pinned in [
+            late.bytes(0, 64 << 10),
+            early.bytes(0, 64 << 10),
+            third.bytes(0, 64 << 10),
+        ] {
             let found = pinned.unwrap();
             let has = |byte| found.windows(100).any(|bytes| bytes == [byte; 100]);
             assert!(has(7) && !has(9), "still what it was");
