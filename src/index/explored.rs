@@ -9,7 +9,8 @@ use crate::vfs::{
     sync::{thread, Disorder},
 };
 
-/// A reader finds each key from the moment on that it was told of it, with its own value, and never half of one.
+/// A reader finds each key from the moment on that it was told of it, with its own value, and never half of one; and
+/// walks over all there is in order.
 fn reads_beside_inserts() {
     let memtable = Arc::new(Memtable::new());
     memtable.insert(b"m", 1, 2, b"m-1").unwrap();
@@ -27,6 +28,19 @@ fn reads_beside_inserts() {
                         assert_eq!(hit.value, format!("k-{}", hit.seq).as_bytes());
                     }
                     assert_eq!(memtable.get(b"m", 1).unwrap().value, b"m-1");
+                    let mut cursor = memtable.cursor();
+                    cursor.seek_first();
+                    let mut before = Vec::new();
+                    while let Some(entry) = cursor.entry() {
+                        assert!(
+                            entry.key > before.as_slice() || cursor.repeats_key(),
+                            "out of order"
+                        );
+                        let key = char::from(entry.key[0]);
+                        assert_eq!(entry.value, format!("{key}-{}", entry.seq).as_bytes());
+                        before = entry.key.to_vec();
+                        cursor.next();
+                    }
                 }
             })
         })
@@ -39,6 +53,9 @@ fn reads_beside_inserts() {
             .insert(b"m", seq, 2, format!("m-{seq}").as_bytes())
             .unwrap();
         assert_eq!(memtable.get(b"m", u64::MAX).unwrap().seq, seq);
+        let other = [b'a' + u8::try_from(seq).unwrap()];
+        let value = format!("{}-{seq}", char::from(other[0]));
+        memtable.insert(&other, seq, 2, value.as_bytes()).unwrap();
     }
     for reader in readers {
         reader.join().unwrap();
