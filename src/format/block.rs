@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn the_crc_of_a_large_block_is_that_of_all_its_bytes_and_each_page_has_its_own() {
         let data: Vec<u8> = (0..4 * BLOCK_PAGE_BYTES as u32 + 77)
-            .map(|i| ((i * i) >> 7) as u8)
+            .map(|i| (i.wrapping_mul(i) >> 7) as u8)
             .collect();
         for len in [
             0,
