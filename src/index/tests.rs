@@ -11,7 +11,10 @@ use super::{
     page::{copy_short, is_same, key_prefix},
     Entry, Memtable, Merged, Part, PartWriter, Probe, Run, Scan, TOMBSTONE,
 };
-use crate::vfs::{sim::SimVfs, OpenMode, Vfs};
+use crate::vfs::{
+    sim::{Random, SimVfs},
+    OpenMode, Vfs,
+};
 
 const UUID: &[u8; 16] = b"sixteen of bytes";
 const INLINE: u8 = 1;
@@ -23,26 +26,14 @@ type Versions = BTreeMap<(Vec<u8>, std::cmp::Reverse<u64>), (u8, Vec<u8>)>;
 /// Key, seq, kind, value.
 type Version<'a> = (&'a [u8], u64, u8, &'a [u8]);
 
-/// xorshift64.
-struct Draws(u64);
-
-impl Draws {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
-
 /// Few of the first bytes, so that many keys share what the fences look at.
-fn key(draws: &mut Draws, shared: &[u8]) -> Vec<u8> {
+fn key(draws: &mut Random, shared: &[u8]) -> Vec<u8> {
     let len = draws.below(20);
     let tail = (0..len).map(|_| [0, 1, 0xff][draws.below(3) as usize]);
     shared.iter().copied().chain(tail).collect()
 }
 
-fn versions(draws: &mut Draws, shared: &[u8], count: u64, seqs: std::ops::Range<u64>) -> Versions {
+fn versions(draws: &mut Random, shared: &[u8], count: u64, seqs: std::ops::Range<u64>) -> Versions {
     (0..count)
         .map(|_| {
             let seq = seqs.start + draws.below(seqs.end - seqs.start);
@@ -102,7 +93,7 @@ fn newest(of: &Versions, key: &[u8], seq: u64) -> Option<(u64, u8, Vec<u8>)> {
 
 #[test]
 fn a_look_into_the_home_bucket_says_what_the_whole_search_says_or_nothing() {
-    let mut draws = Draws(7);
+    let mut draws = Random(7);
     for shared in [&b""[..], b"\x01", b"\x01user:0000"] {
         let disk = SimVfs::new(1);
         let of = versions(&mut draws, shared, 3_000, 1..50);
@@ -141,7 +132,7 @@ fn a_look_into_the_home_bucket_says_what_the_whole_search_says_or_nothing() {
 
 #[test]
 fn a_scan_that_stays_in_pages_finds_what_one_that_does_not_finds() {
-    let mut draws = Draws(8);
+    let mut draws = Random(8);
     for shared in [&b""[..], b"\x01", b"\x01stream-0"] {
         let disk = SimVfs::new(1);
         let old = versions(&mut draws, shared, 2_000, 1..40);

@@ -10,6 +10,7 @@ use super::Memtable;
 use crate::{
     error::Error,
     format::record::{kv_key, stream_bounds_key, stream_record_key, tag_key},
+    vfs::sim::Random,
 };
 
 /// A key; seq and number of the insert, from the newest.
@@ -18,22 +19,10 @@ type Place = (Vec<u8>, Reverse<(u64, u64)>);
 type Model = BTreeMap<Place, (u8, Vec<u8>)>;
 type Version = (Vec<u8>, u64, u8, Vec<u8>);
 
-/// xorshift64.
-struct Draws(u64);
-
-impl Draws {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
-
 const STREAMS: u64 = 300;
 
 /// Streams that go on in turns, bounds and pairs that are written again and again, a value in an arena of its own.
-fn filled(draws: &mut Draws, inserts: u64) -> (Arc<Memtable>, Model) {
+fn filled(draws: &mut Random, inserts: u64) -> (Arc<Memtable>, Model) {
     let memtable = Arc::new(Memtable::new());
     let mut model = Model::new();
     let mut next = [0_u64; STREAMS as usize];
@@ -78,7 +67,7 @@ fn at(cursor: &super::MemtableCursor) -> Option<Version> {
 
 #[test]
 fn all_versions_are_there_in_order_both_ways() {
-    let (memtable, model) = filled(&mut Draws(3), 20_000);
+    let (memtable, model) = filled(&mut Random(3), 20_000);
     let mut cursor = memtable.cursor();
     cursor.seek_first();
     let mut before: Option<Version> = None;
@@ -106,7 +95,7 @@ fn all_versions_are_there_in_order_both_ways() {
 
 #[test]
 fn a_key_is_found_as_of_any_seq_and_its_neighbours_around_it() {
-    let mut draws = Draws(4);
+    let mut draws = Random(4);
     let (memtable, model) = filled(&mut draws, 6_000);
     let newest = model.keys().map(|(_, Reverse((seq, _)))| *seq).max().unwrap();
     let mut cursor = memtable.cursor();

@@ -257,7 +257,7 @@ impl fmt::Debug for SimVfs {
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, seeded, and good enough to choose by.
 #[derive(Debug, Clone)]
-pub(in crate::vfs) struct Random(pub(in crate::vfs) u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -269,7 +269,7 @@ impl Random {
     }
 
     /// A number in `0..bound`; 0 if that is empty.
-    pub(in crate::vfs) fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next().checked_rem(bound).unwrap_or(0)
     }
 
