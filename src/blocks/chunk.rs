@@ -34,8 +34,10 @@ use crate::{
         bytes::{to_u64, to_usize},
         manifest::ChunkMeta,
     },
-    vfs::{lock, open_member, File, Member, OpenMode, Vfs},
+    vfs::{lock, open_member, write_zeros, File, Member, OpenMode, Vfs},
 };
+
+const FILL_PIECE_BYTES: usize = 64 << 10;
 
 /// What the chunks of a store have in common.
 #[derive(Debug, Clone, Copy, Default)]
@@ -305,16 +307,9 @@ impl Chunk {
 
     /// Zeros where blocks are to come. They don't count as unsynced: it doesn't matter whether the disk ever gets them.
     pub(super) fn fill(&self, from: u64, to: u64) -> Result<()> {
-        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
         let file = self.writing.file();
         let file = file.ok_or_else(|| Error::internal("a chunk to be filled is not open"))?;
-        let mut at = from;
-        while at < to {
-            let len = to_usize(to.saturating_sub(at)).unwrap_or(ZEROS.len());
-            let piece = ZEROS.get(..len).unwrap_or(&ZEROS);
-            file.write_at(at, piece)?;
-            at = at.saturating_add(to_u64(piece.len()));
-        }
+        write_zeros(file.as_ref(), from, to, FILL_PIECE_BYTES)?;
         self.file_len.fetch_max(to, Release);
         Ok(())
     }

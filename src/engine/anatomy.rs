@@ -81,8 +81,7 @@ impl Engine {
             tombstones: run.parts().iter().map(|part| part.meta().tombstones).sum(),
             merging: run.merging_into().is_some(),
         });
-        let mut chunks: Vec<ChunkFigures> = chunks.collect();
-        chunks.sort_unstable_by_key(|chunk| chunk.number);
+        let chunks = chunks.collect();
         let runs = runs.collect();
         let segments = log::segment_files(self.vfs.as_ref(), &self.log_directory())?;
         Ok(Anatomy {

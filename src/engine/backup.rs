@@ -252,7 +252,7 @@ impl Engine {
                 }
             }
         }
-        chunks.sort_by_key(|meta| meta.number);
+        chunks.sort_unstable_by_key(|meta| meta.number);
         Ok(())
     }
 

@@ -377,7 +377,8 @@ impl Checkpoint {
                 chunk.add_dead(bytes);
             }
         }
-        let mut metas: Vec<ChunkMeta> = listed
+        // In order of their numbers, as the set is.
+        let metas: Vec<ChunkMeta> = listed
             .iter()
             .map(|chunk| {
                 let mut meta = chunk.meta();
@@ -390,7 +391,6 @@ impl Checkpoint {
                 meta
             })
             .collect();
-        metas.sort_by_key(|meta| meta.number);
         let frozen = &self.frozen;
         let newest =
             is_made(Defect::PositionOfNewestCommit).then(|| lock(&engine.append).appender.position());

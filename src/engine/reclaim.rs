@@ -238,7 +238,7 @@ impl Engine {
         let state = self.state.load();
         let mut dead: Vec<ChunkMeta> = state.chunks.iter().map(|chunk| chunk.meta()).collect();
         dead.retain(|meta| meta.dead_bytes >= LEAST_DEAD_ON_A_FULL_DISK);
-        dead.sort_by_key(|meta| Reverse(meta.len.saturating_sub(meta.dead_bytes)));
+        dead.sort_unstable_by_key(|meta| (Reverse(meta.len.saturating_sub(meta.dead_bytes)), meta.number));
         dead.iter().map(|meta| meta.number).collect()
     }
 

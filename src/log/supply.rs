@@ -24,12 +24,8 @@ use std::{
 use super::segment::{segment_file_name, LogWrite, Segment};
 use crate::{
     error::{Error, Result},
-    format::{
-        align4096,
-        bytes::{to_u64, to_usize},
-        frame::MARK_BYTES,
-    },
-    vfs::{is_made, lock, Defect, File, OpenMode, Vfs},
+    format::{align4096, bytes::to_u64, frame::MARK_BYTES},
+    vfs::{is_made, lock, write_zeros, Defect, File, OpenMode, Vfs},
 };
 
 /// Of the first segment of an opening; none is shorter.
@@ -548,16 +544,4 @@ impl Supply {
 /// Size that a segment must have for a frame of `frame_len` bytes: room for a mark stays behind it.
 fn with_mark(frame_len: u64) -> u64 {
     frame_len.saturating_add(to_u64(MARK_BYTES))
-}
-
-/// `[from, to)` in pieces of this length: no page-cache folio gets larger than the piece it was written with.
-fn write_zeros(file: &dyn File, from: u64, to: u64, piece: usize) -> Result<()> {
-    static ZEROS: [u8; LARGE_PIECE_BYTES] = [0; LARGE_PIECE_BYTES];
-    let mut at = from;
-    while at < to {
-        let len = to_usize(to.saturating_sub(at)).unwrap_or(piece).min(piece);
-        file.write_at(at, ZEROS.get(..len).unwrap_or(&ZEROS))?;
-        at = at.saturating_add(to_u64(len));
-    }
-    Ok(())
 }

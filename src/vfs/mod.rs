@@ -190,6 +190,19 @@ pub(crate) trait WriteMap: Send + Sync + Debug {
     fn populate(&self, offset: u64, len: u64);
 }
 
+/// Zeros to `[from, to)` in pieces of this length: no page-cache folio gets larger than the piece it was written with.
+pub(crate) fn write_zeros(file: &dyn File, from: u64, to: u64, piece: usize) -> Result<()> {
+    // Not a constant: the library would be larger by it.
+    let zeros = vec![0; piece];
+    let mut at = from;
+    while at < to {
+        let len = usize::try_from(to.saturating_sub(at)).unwrap_or(piece).min(piece);
+        file.write_at(at, zeros.get(..len).unwrap_or(&zeros))?;
+        at = at.saturating_add(piece as u64);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
