@@ -414,7 +414,8 @@ sarsen_status sarsen_store_open(const char *path,
                                 sarsen_error **error);
 
 // Closes a store: refuses further calls, waits for those under way, checkpoints, lets go of the files. After OK every
-// commit survives power loss.
+// commit survives power loss. Where more than a fifth of an index that takes at most twice `memory_bytes` is dead, it is
+// merged first, which writes the index once more.
 //
 // Always consumes the handle, also when it reports an error (then the data is in the log as it was, or the store was
 // poisoned before). Snapshots, iterators and log readers answer INVALID_ARGUMENT from then on and are still to be freed;

@@ -199,20 +199,23 @@ impl LargeWriter {
             return Err(error.clone());
         }
         self.make_room(&mut state, total)?;
-        let Some(active) = &mut state.active else {
+        let State {
+            active: Some(active),
+            next,
+            asked_for,
+            ..
+        } = &mut *state
+        else {
             return Err(Error::internal("there is no chunk for large blocks"));
         };
         if active.stale_end == u64::MAX {
             active.stale_end = active.chunk.file_len()?;
         }
         let (chunk, offset) = (Arc::clone(&active.chunk), active.next);
-        if !hurried && offset >= self.chunk_bytes / 4 && state.asked_for != Some(chunk.number()) {
-            state.asked_for = Some(chunk.number());
-            self.wants_next.store(state.next.is_none(), Relaxed);
+        if !hurried && offset >= self.chunk_bytes / 4 && *asked_for != Some(chunk.number()) {
+            *asked_for = Some(chunk.number());
+            self.wants_next.store(next.is_none(), Relaxed);
         }
-        let Some(active) = &mut state.active else {
-            return Err(Error::internal("there is no chunk for large blocks"));
-        };
         if offset < active.stale_end {
             let address =
                 write_block(&chunk, offset, data, total, hurried).inspect_err(|_| chunk.cut_file(offset))?;

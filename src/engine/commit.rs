@@ -15,6 +15,7 @@ use super::{
     lock,
     state::Generation,
     streams::{Resolved, StreamState, StreamTable},
+    upkeep::{MOST_UNSYNCED_BYTES, SYNC_FROM_BYTES},
     Engine, LogMethod, Survive,
 };
 use crate::vfs::sync::{atomic::AtomicU64, disordered};
@@ -230,9 +231,9 @@ impl Engine {
                     self.for_the_draft(draft, || self.stall(|| self.prepare_segment(frame_len)))?;
                 }
                 Attempt::NeedsReserve { log_bytes } => match self.stall(|| self.cover_log(log_bytes)) {
-                    // Segments double while there is room, and nobody gives up one that is merely too large.
                     // The checkpoint under way gives back what of the log goes beyond the usual.
                     Err(Error::NoSpace { .. }) if lock(&self.append).frozen.is_some() => self.make_room()?,
+                    // Segments double while there is room, and nobody gives up one that is merely too large.
                     Err(Error::NoSpace { .. }) if self.supply.replace_with_smaller(frame_len)? => {}
                     outcome => outcome?,
                 },
@@ -432,7 +433,8 @@ impl Engine {
             let Some(large) = draft.large.get(number) else {
                 break;
             };
-            if self.large.unsynced_bytes() > super::upkeep::MOST_UNSYNCED_BYTES {
+            let unsynced = self.large.unsynced_bytes();
+            if unsynced > MOST_UNSYNCED_BYTES {
                 self.stall(|| self.large.sync_oldest())
                     .inspect_err(|error| self.poison(error))?;
             }
@@ -444,7 +446,7 @@ impl Engine {
                 Survive::Power => self.large.append_hurried(data)?,
                 Survive::Process => self.large.append(data)?,
             };
-            if self.large.wants_next() || self.large.unsynced_bytes() > super::upkeep::SYNC_FROM_BYTES {
+            if self.large.wants_next() || unsynced > SYNC_FROM_BYTES {
                 self.background.wake();
             }
             self.counters
@@ -564,13 +566,13 @@ impl Engine {
 
     /// From so much heap on, a generation is closed.
     fn memtable_limit(&self) -> u64 {
-        (self.options.memory_bytes / 4).max(64 << 10)
+        self.most_memtable() / 4 * 3
     }
 
-    /// What it may grow to while the one before is on its way into a run. Two memtables at most, so three quarters of the
-    /// budget go to them.
+    /// What it may grow to while the one before is on its way into a run. Two memtables at most, so half of the budget
+    /// goes to them; the other half is for those that make runs of them.
     fn most_memtable(&self) -> u64 {
-        self.memtable_limit().saturating_add(self.memtable_limit() / 2)
+        (self.options.memory_bytes / 4).max(64 << 10)
     }
 
     /// How much log there may be without a checkpoint by the time that the segment which is ready is full.

@@ -230,20 +230,19 @@ impl Draft {
     pub(crate) fn append_stream(&mut self, name: &[u8], at: Option<u64>, data: Data<'_>) -> Result<()> {
         check_key(name)?;
         let before = self.begin()?;
-        let name_bytes = Bytes(name);
+        let intent = Some((name, StreamIntent::Append { at }));
+        let name = Bytes(name);
         let (place, command) = match data {
             Data::Bytes(record) if record.len() <= MAX_INLINE_BYTES => {
                 let record = Bytes(record);
-                let name = name_bytes;
                 (BlockPlace::None, Command::AppendInlineRecord { name, record })
             }
             data => {
                 let (place, block) = self.place(STREAM_RECORD_KEY_BYTES, data)?;
-                let name = name_bytes;
                 (place, Command::AppendStream { name, block })
             }
         };
-        self.finish(before, command, place, Some((name, StreamIntent::Append { at })))
+        self.finish(before, command, place, intent)
     }
 
     /// `u64::MAX` drops the stream.

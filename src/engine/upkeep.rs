@@ -468,7 +468,7 @@ impl Engine {
             let share = upkeep.dead.share(&state);
             let is_small = share.live <= self.options.memory_bytes.saturating_mul(2);
             if upkeep.merge.is_none() {
-                upkeep.merge_of_everything_due = share.is_some() && !self.is_little(share);
+                upkeep.merge_of_everything_due = share.is_noticeable() && !self.is_little(share);
             }
             let is_due = upkeep.merge.is_some() || upkeep.merge_of_everything_due;
             if !is_small || !is_due || !self.step_merge(&mut upkeep)? {
