@@ -551,3 +551,26 @@ fn a_backup_from_a_refreshed_reader_gives_no_chunk_and_no_stream_out_twice() {
     }
     assert_eq!(copied.verify().unwrap(), []);
 }
+
+#[test]
+fn whoever_waits_for_durability_comes_before_what_is_made_ready_for_later() {
+    let options = Options {
+        chunk_bytes: 128 << 10,
+        background: false,
+        ..Options::default()
+    };
+    let engine = Engine::open(Arc::new(SimVfs::new(1)), Path::new("/store"), &options).unwrap();
+    let mut seq = 0;
+    while !engine.large.wants_next() {
+        let mut draft = Draft::new();
+        draft.set_kv(b"key", &[7; 40_000]).unwrap();
+        seq = engine.commit(&mut draft, Some(Survive::Process)).unwrap();
+    }
+    let (told, hears) = std::sync::mpsc::channel();
+    let tell = move |seq, outcome: Result<()>| told.send((seq, outcome.is_ok())).unwrap();
+    engine.notify_durable(seq, Box::new(tell)).unwrap();
+    assert!(engine.maintain(0).unwrap(), "there is more to do");
+    assert_eq!(hears.try_recv().unwrap(), (seq, true));
+    assert!(engine.large.wants_next());
+    engine.close().unwrap();
+}

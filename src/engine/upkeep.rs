@@ -105,7 +105,8 @@ impl Engine {
             Err(error @ Error::NoSpace { .. }) => Some(error),
             Err(error) => return Err(error),
         };
-        if self.prepare_chunk() || self.arenas.prepare()? || self.sync_for_notifications()? {
+        // Somebody waits for the first; the others are for later.
+        if self.sync_for_notifications()? || self.prepare_chunk() || self.arenas.prepare()? {
             return Ok(true);
         }
         if self.large.unsynced_bytes() > SYNC_FROM_BYTES {

@@ -398,9 +398,12 @@ impl Supply {
         lock(&self.shelf).wanted > 1
     }
 
-    /// A commit had to wait for a segment.
+    /// A commit had to wait for a segment. The first of an opening always does.
     pub(crate) fn note_outrun(&self) {
         let mut shelf = lock(&self.shelf);
+        if shelf.last_taken.strong_count() == 0 {
+            return;
+        }
         shelf.wanted = shelf.wanted.saturating_add(1).min(MOST_READY);
         self.note_short(&shelf);
     }
