@@ -75,7 +75,7 @@ impl Engine {
         if !self.reserve.spent.load(Ordering::Relaxed) {
             return Ok(());
         }
-        if self.reserve.job_waits.load(Ordering::Relaxed) && !self.options.background {
+        if self.job_waits() && !self.options.background {
             self.stall(|| {
                 while self.upkeep_step()? {}
                 Ok(())
@@ -137,6 +137,11 @@ impl Engine {
     /// Whether upkeep is to make space now. A refusal, or a deletion after one, asks for it once.
     pub(super) fn take_want_of_space(&self) -> bool {
         self.reserve.wanted.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether a job that a full disk stopped is to begin anew with what was found for it.
+    pub(super) fn job_waits(&self) -> bool {
+        self.reserve.job_waits.load(Ordering::Relaxed)
     }
 
     /// No job needs it any more.
@@ -207,7 +212,7 @@ impl Engine {
             file: None,
             os_code,
         };
-        if self.reserve.users.load(Ordering::Relaxed) > 0 || self.reserve.job_waits.load(Ordering::Relaxed) {
+        if self.reserve.users.load(Ordering::Relaxed) > 0 || self.job_waits() {
             return Err(full(0));
         }
         let log_bytes = log_bytes.max(self.log_without_checkpoint());

@@ -234,6 +234,10 @@ impl Engine {
         if !self.step_checkpoint(upkeep)? {
             return Ok(false);
         }
+        if self.job_waits() {
+            // A merge would take the room that was found for the checkpoint, be given up for it again, and so on.
+            return Ok(true);
+        }
         let state = self.state.load();
         let for_reading = to_u64(state.runs.len().saturating_sub(MANY_RUNS));
         let share = upkeep.dead.share(&state);

@@ -19,6 +19,8 @@ use super::{
     trace::{Round, Step, Stop, Trace},
 };
 
+/// More than any round takes: by then it goes round in circles.
+const MOST_OPERATIONS: u64 = 5_000;
 pub(crate) const STORE: &str = "/store";
 pub(crate) const ANCESTOR: &str = "/ancestor";
 /// The header of a chunk that a refused commit has made counts as live, and one commit makes no more than a few. The
@@ -224,6 +226,7 @@ impl History {
     fn go_round(&mut self, round: &Round) -> Result<(), String> {
         self.disk.set_writeback(round.writeback);
         let start = self.disk.operations();
+        self.disk.expect_end_by(start + MOST_OPERATIONS);
         match round.stop {
             Stop::Operation(operation) => self.disk.crash_at(start + operation),
             Stop::InLastStep(operation) if round.steps.is_empty() => self.disk.crash_at(start + operation),

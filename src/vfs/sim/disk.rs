@@ -99,6 +99,8 @@ pub(super) struct State {
     counts: BTreeMap<Operation, u64>,
     faults: Vec<Armed>,
     crash_at: Option<u64>,
+    /// More than that, and there is no end to it.
+    pub(super) most_operations: u64,
     pub(super) off: bool,
     pub(super) sync_is_noop: bool,
     pub(super) sync_is_noop_for: Vec<String>,
@@ -123,6 +125,7 @@ impl State {
             counts: BTreeMap::new(),
             faults: Vec::new(),
             crash_at: None,
+            most_operations: u64::MAX,
             off: false,
             sync_is_noop: false,
             sync_is_noop_for: Vec::new(),
@@ -165,6 +168,7 @@ impl State {
                 return Err(power_loss(path));
             }
             self.operations += 1;
+            assert!(self.operations <= self.most_operations, "there is no end to it");
             if self
                 .writeback
                 .is_some_and(|one_in| self.write_back_random.below(one_in) == 0)

@@ -190,6 +190,11 @@ impl SimVfs {
         self.disk.lock().cut_power_at(operation);
     }
 
+    /// Panics at an operation behind number `operation`: by then, whoever is at work goes round in circles.
+    pub fn expect_end_by(&self, operation: u64) {
+        self.disk.lock().most_operations = operation;
+    }
+
     /// Whether [`SimVfs::crash_at`] has struck.
     pub fn lost_power(&self) -> bool {
         self.disk.lock().off
