@@ -191,7 +191,7 @@ impl Entries for Arc<Memtable> {
 
 /// Writes the index entries of a frame. `counts` and `deleted` are what it adds to the statistics.
 pub(crate) fn apply(
-    memtable: &impl Entries,
+    memtable: &dyn Entries,
     seq: u64,
     contents: Contents<'_>,
     tally: &mut Tally,
@@ -225,7 +225,7 @@ pub(crate) struct Tally {
 }
 
 fn apply_step(
-    memtable: &impl Entries,
+    memtable: &dyn Entries,
     seq: u64,
     step: &Step<'_>,
     scratch: &mut Scratch,
@@ -326,7 +326,7 @@ fn apply_step(
 
 /// What an append of a record comes to, beside the record's own entry, whose key is left in `key`.
 fn appended(
-    memtable: &impl Entries,
+    memtable: &dyn Entries,
     seq: u64,
     step: &Step<'_>,
     name: &[u8],
@@ -363,7 +363,7 @@ fn note_bounds(bounds: &mut Vec<(u64, u32, StreamBounds)>, ordinal: u32, stream:
 /// A record holds its block by an index entry where the block's own header can't say so: large and named blocks.
 /// A loose block that is named for the first time stops holding itself. `key` is for the entries' keys.
 fn hold(
-    memtable: &impl Entries,
+    memtable: &dyn Entries,
     seq: u64,
     source: &BlockSource,
     address: &BlockAddress,

@@ -13,6 +13,7 @@ use super::{
     apply::{self, Contents, Tally},
     draft::{Draft, LooseDraft},
     lock,
+    sorter::{Kept, Sorter, COMMITTED_BYTES},
     state::Generation,
     streams::{Resolved, StreamState, StreamTable},
     upkeep::{MOST_UNSYNCED_BYTES, SYNC_FROM_BYTES},
@@ -31,6 +32,10 @@ use crate::{
     log::{Appender, FrameParts},
     vfs::{is_made, lock_shared, Defect},
 };
+
+/// The entries of so many commands are sorted before they go into the memtable, unless most are of streams, which have
+/// hints where to go.
+const SORTED_FROM: u32 = 32;
 
 /// Everything under the append lock.
 #[derive(Debug)]
@@ -51,6 +56,7 @@ pub(super) struct Append {
     pub(super) tally: Tally,
     assigned_bytes: Vec<u8>,
     scratch: apply::Scratch,
+    kept: Kept,
     /// Write every frame with `pwrite`: maps aren't safe here, or the host asked for it.
     pub(super) always_written: bool,
 }
@@ -98,8 +104,23 @@ impl Append {
             tally: start.tally,
             assigned_bytes: Vec::new(),
             scratch: apply::Scratch::default(),
+            kept: Kept::default(),
             always_written: start.always_written,
         }
+    }
+
+    /// Writes the index entries of a frame.
+    fn apply(&mut self, seq: u64, contents: Contents<'_>) -> Result<()> {
+        let (memtable, tally, scratch) = (&self.generation.memtable, &mut self.tally, &mut self.scratch);
+        let of_streams = to_u64(contents.assigned.streams.len());
+        if contents.command_count < SORTED_FROM || of_streams > u64::from(contents.command_count) / 2 {
+            return apply::apply(memtable, seq, contents, tally, scratch);
+        }
+        let kept = std::mem::take(&mut self.kept);
+        let sorter = Sorter::new(Arc::clone(memtable), COMMITTED_BYTES, kept);
+        apply::apply(&sorter, seq, contents, tally, scratch)?;
+        self.kept = sorter.finish()?;
+        Ok(())
     }
 }
 
@@ -316,7 +337,6 @@ impl Engine {
             self.published.store(seq, Ordering::SeqCst);
         }
         let appended = append.appender.append(&parts, &mut draft.frame, written)?;
-        let segment = append.appender.current();
 
         // From here on the frame is in the log: the memtable has to follow, or the store is poisoned.
         let armed = PoisonOnPanic(self);
@@ -329,18 +349,14 @@ impl Engine {
             image_len: to_u64(draft.image.len()),
             assigned: &assigned,
         };
-        let applied = apply::apply(
-            &append.generation.memtable,
-            seq,
-            contents,
-            &mut append.tally,
-            &mut append.scratch,
-        )
-        .and_then(|()| {
+        let applied = append.apply(seq, contents).and_then(|()| {
             if draft.image.is_empty() {
                 return Ok(());
             }
-            let segment = segment.ok_or_else(|| Error::internal("a frame went to no segment"))?;
+            let segment = append
+                .appender
+                .current()
+                .ok_or_else(|| Error::internal("a frame went to no segment"))?;
             append.generation.pending.push(PendingImage {
                 chunk,
                 offset: chunk_offset,

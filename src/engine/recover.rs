@@ -9,7 +9,7 @@ use std::{path::Path, sync::Arc};
 use super::{
     apply::{self, Contents, Steps, Tally},
     readers::Readers,
-    sorter::Sorter,
+    sorter::{Kept, Sorter, REPLAYED_BYTES},
     stale,
     state::{Generation, State},
     Options, Recovery, Verdict,
@@ -204,7 +204,7 @@ fn replay(sources: &Sources<'_>, limit: u64) -> Result<(Replayed, ReplayEnd)> {
     let arenas = Arc::new(SpareArenas::new(sources.options.memory_bytes / 4));
     let generation = Generation::new(arenas);
     let mut replayed = Replayed {
-        sorter: Sorter::new(Arc::clone(&generation.memtable)),
+        sorter: Sorter::new(Arc::clone(&generation.memtable), REPLAYED_BYTES, Kept::default()),
         generation,
         chunks,
         tally: Tally {

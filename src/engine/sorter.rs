@@ -1,5 +1,6 @@
-//! Index entries of replayed frames on their way into a memtable. Sorted, they go in side by side: a search through the
-//! memtable for each of them, in the order of commits, is what opening after a kill would mostly wait for.
+//! Index entries of replayed frames and of large batches on their way into a memtable. Sorted, they go in side by side:
+//! a search through the memtable for each of them, in the order in which they came, is what opening after a kill and
+//! loading would mostly wait for.
 
 use std::{cell::RefCell, sync::Arc};
 
@@ -7,21 +8,25 @@ use super::apply::Entries;
 use crate::{
     error::{Error, Result},
     format::record::sort_number,
-    index::Memtable,
+    index::{self, Memtable},
 };
 
-/// So much is kept here, and needed to sort it, before it goes on.
-const MOST_BYTES: usize = 16 << 20;
+/// So much is kept of what is replayed, and needed to sort it, before it goes on.
+pub(super) const REPLAYED_BYTES: usize = 16 << 20;
+/// The same of one commit. There it stays taken for the next.
+pub(super) const COMMITTED_BYTES: usize = 256 << 10;
 
 /// One thread at a time.
 #[derive(Debug)]
 pub(super) struct Sorter {
     memtable: Arc<Memtable>,
+    most_bytes: usize,
     kept: RefCell<Kept>,
 }
 
+/// What holds the entries, for another sorter after this one.
 #[derive(Debug, Default)]
-struct Kept {
+pub(super) struct Kept {
     entries: Vec<Entry>,
     /// Keys and values, one after another.
     bytes: Vec<u8>,
@@ -40,16 +45,20 @@ struct Entry {
 }
 
 impl Sorter {
-    pub(super) fn new(memtable: Arc<Memtable>) -> Sorter {
+    /// Keeps at most so much, in there, before it goes on.
+    pub(super) fn new(memtable: Arc<Memtable>, most_bytes: usize, kept: Kept) -> Sorter {
         Sorter {
             memtable,
-            kept: RefCell::default(),
+            most_bytes,
+            kept: RefCell::new(kept),
         }
     }
 
     /// To be called behind the last entry: what is kept goes into the memtable.
-    pub(super) fn finish(&self) -> Result<()> {
-        self.kept.take().move_to(&self.memtable)
+    pub(super) fn finish(&self) -> Result<Kept> {
+        let mut kept = self.kept.take();
+        kept.move_to(&self.memtable)?;
+        Ok(kept)
     }
 }
 
@@ -67,15 +76,15 @@ impl Entries for Sorter {
         kept.bytes.extend_from_slice(key);
         kept.bytes.extend_from_slice(value);
         kept.entries.push(entry);
-        if kept.bytes.len() + kept.entries.len() * ENTRY_BYTES < MOST_BYTES {
+        if kept.bytes.len() + kept.entries.len() * ENTRY_BYTES < self.most_bytes {
             return Ok(());
         }
-        std::mem::take(&mut *kept).move_to(&self.memtable)
+        kept.move_to(&self.memtable)
     }
 }
 
 impl Kept {
-    fn move_to(self, memtable: &Memtable) -> Result<()> {
+    fn move_to(&mut self, memtable: &Memtable) -> Result<()> {
         let mut order: Vec<(u64, &Entry)> = self
             .entries
             .iter()
@@ -88,10 +97,17 @@ impl Kept {
                 .then_with(|| self.parts(left).0.cmp(self.parts(right).0))
                 .then_with(|| left.start.cmp(&right.start))
         });
-        for (_, entry) in order {
+        memtable.insert_sorted(order.iter().map(|(_, entry)| {
             let (key, value) = self.parts(entry);
-            memtable.insert(key, entry.seq, entry.kind, value)?;
-        }
+            index::Entry {
+                key,
+                seq: entry.seq,
+                kind: entry.kind,
+                value,
+            }
+        }))?;
+        self.entries.clear();
+        self.bytes.clear();
         Ok(())
     }
 
@@ -106,6 +122,8 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MOST_BYTES: usize = 1 << 20;
 
     /// What a memtable holds, in its order.
     fn contents(memtable: &Arc<Memtable>) -> Vec<(Vec<u8>, u64, u8, Vec<u8>)> {
@@ -122,7 +140,7 @@ mod tests {
     #[test]
     fn entries_end_up_as_if_each_had_been_inserted_when_it_came() {
         let (sorted, inserted) = (Arc::new(Memtable::new()), Arc::new(Memtable::new()));
-        let sorter = Sorter::new(Arc::clone(&sorted));
+        let sorter = Sorter::new(Arc::clone(&sorted), REPLAYED_BYTES, Kept::default());
         for seq in 1..400_u64 {
             // Keys that share their first eight bytes, come back, and come twice in a commit.
             for ordinal in 0..3_u64 {
@@ -141,7 +159,7 @@ mod tests {
     #[test]
     fn what_is_kept_stays_within_its_bound() {
         let memtable = Arc::new(Memtable::new());
-        let sorter = Sorter::new(Arc::clone(&memtable));
+        let sorter = Sorter::new(Arc::clone(&memtable), MOST_BYTES, Kept::default());
         let value = vec![7; MOST_BYTES / 2];
         sorter.insert(b"b", 1, 1, &value).unwrap();
         assert_eq!(memtable.entries(), 0);

@@ -6,7 +6,7 @@ use std::{
     sync::{atomic::Ordering::Relaxed, Arc},
 };
 
-use super::Memtable;
+use super::{Entry, Memtable};
 use crate::{
     error::Error,
     format::record::{kv_key, stream_bounds_key, stream_record_key, tag_key},
@@ -21,38 +21,67 @@ type Version = (Vec<u8>, u64, u8, Vec<u8>);
 
 const STREAMS: u64 = 300;
 
-/// Streams that go on in turns, bounds and pairs that are written again and again, a value in an arena of its own.
+/// Streams that go on in turns, bounds and pairs that are written again and again, a value in an arena of its own; some
+/// of them sorted, many at once.
 fn filled(draws: &mut Random, inserts: u64) -> (Arc<Memtable>, Model) {
     let memtable = Arc::new(Memtable::new());
     let mut model = Model::new();
     let mut next = [0_u64; STREAMS as usize];
     let mut seq = 1;
-    for number in 0..inserts {
+    let mut number = 0;
+    while number < inserts {
         seq += draws.below(3);
-        let stream = draws.below(STREAMS);
-        let key = match draws.below(6) {
-            5 => tag_key(&format!("a tag {}", draws.below(100)), draws.below(1_000)),
-            4 => tag_key(&format!("a tag {}", draws.below(100)), number),
-            0 => stream_bounds_key(stream + 1),
-            1 => kv_key(format!("pair {}", draws.below(200)).as_bytes()),
-            _ => {
-                let index = &mut next[stream as usize];
-                *index += 1;
-                stream_record_key(stream + 1, *index - 1)
-            }
+        let together = match draws.below(50) {
+            0 => draws.below(100).min(inserts - number),
+            _ => 1,
         };
-        let len = if number % 5_000 == 77 {
-            200_000
+        let mut versions: Vec<Version> = (number..number + together)
+            .map(|number| {
+                let key = drawn_key(draws, number, &mut next);
+                let len = if number % 5_000 == 77 {
+                    200_000
+                } else {
+                    draws.below(50)
+                };
+                (key, seq, draws.below(9) as u8, vec![number as u8; len as usize])
+            })
+            .collect();
+        if together == 1 {
+            let (key, seq, kind, value) = &versions[0];
+            memtable.insert(key, *seq, *kind, value).unwrap();
         } else {
-            draws.below(50)
-        };
-        let value = vec![number as u8; len as usize];
-        let kind = draws.below(9) as u8;
-        memtable.insert(&key, seq, kind, &value).unwrap();
-        model.insert((key, Reverse((seq, number))), (kind, value));
+            // Stable: of one key in the order in which they were drawn.
+            versions.sort_by(|(left, ..), (right, ..)| left.cmp(right));
+            let entries = versions.iter().map(|(key, seq, kind, value)| Entry {
+                key,
+                seq: *seq,
+                kind: *kind,
+                value,
+            });
+            memtable.insert_sorted(entries).unwrap();
+        }
+        for (key, seq, kind, value) in versions {
+            model.insert((key, Reverse((seq, number))), (kind, value));
+            number += 1;
+        }
     }
     assert_eq!(memtable.entries(), inserts);
     (memtable, model)
+}
+
+fn drawn_key(draws: &mut Random, number: u64, next: &mut [u64]) -> Vec<u8> {
+    let stream = draws.below(STREAMS);
+    match draws.below(6) {
+        5 => tag_key(&format!("a tag {}", draws.below(100)), draws.below(1_000)),
+        4 => tag_key(&format!("a tag {}", draws.below(100)), number),
+        0 => stream_bounds_key(stream + 1),
+        1 => kv_key(format!("pair {}", draws.below(200)).as_bytes()),
+        _ => {
+            let index = &mut next[stream as usize];
+            *index += 1;
+            stream_record_key(stream + 1, *index - 1)
+        }
+    }
 }
 
 fn version(of: (&Place, &(u8, Vec<u8>))) -> Version {
