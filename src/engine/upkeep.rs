@@ -26,7 +26,7 @@ pub(super) const LEAST_DELETED: u64 = 256;
 
 /// From this number of runs on, merging takes turns with checkpoints, the more of them the more runs there are: so
 /// writers that outrun merging are slowed down before reading suffers.
-const MANY_RUNS: usize = 12;
+const MANY_RUNS: usize = 24;
 
 /// Less log is left without a checkpoint while space is short.
 const LEAST_LOG_BYTES: u64 = 64 << 10;
