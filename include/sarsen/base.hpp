@@ -235,7 +235,9 @@ class call {
     call(sarsen_status status) : status_(status) {}
     call(const call &) = delete;
     call &operator=(const call &) = delete;
-    ~call() { sarsen_error_free(error_); }
+    ~call() {
+        if (error_ != nullptr) sarsen_error_free(error_);
+    }
     call &operator=(sarsen_status status) noexcept {
         status_ = status;
         return *this;
