@@ -56,6 +56,7 @@ pub(super) struct Append {
     pub(super) tally: Tally,
     assigned_bytes: Vec<u8>,
     scratch: apply::Scratch,
+    /// For the sorters of its commits.
     kept: Kept,
     /// Write every frame with `pwrite`: maps aren't safe here, or the host asked for it.
     pub(super) always_written: bool,

@@ -146,8 +146,9 @@ impl Memtable {
         }
         // Where the hint is sure the record, mostly no longer in the cache, need not be looked at.
         let newest = sure.then_some(hint.seq);
+        self.add_version(room, hint.node, newest, &entry)?;
         hint.seq = seq;
-        self.add_version(room, hint.node, newest, &entry)
+        Ok(())
     }
 
     /// The same for versions in the order of their keys, those of one key in the order of their seqs. O(log d) each, d
