@@ -145,11 +145,14 @@ def table(head, lines):
 def page(results, drawn):
     data = results.data
     machine = data["machine"]
+    # Whoever built the kernel, and which options the mount has, tells a reader nothing.
+    kernel, *_ = machine["kernel"].split("-")
+    places = {name: system.split(",")[0] for name, system in data["places"].items()}
     out = [
         "",
         f"Measured {data['started']} on {machine['processor']}, {machine['cores']} cores, {machine['memory']}, "
-        f"{machine['system']}, {machine['kernel']}; {rounds(results)}. "
-        + " ".join(f"Place '{name}': {system}." for name, system in data["places"].items()),
+        f"{machine['system']}, {kernel}; {rounds(results)}. "
+        + " ".join(f"Place '{name}': {system}." for name, system in places.items()),
         "Noise: " + "; ".join(results.noise()) + ".",
         "",
         "### Targets",
