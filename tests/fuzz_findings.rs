@@ -42,7 +42,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use harness::{seeds, target, TARGETS};
+use harness::{seeds, target, OPERATIONS, TARGETS};
 
 const MOST_CORPUS_BYTES: u64 = 200 << 10;
 
@@ -70,10 +70,10 @@ fn replay(name: &str) -> usize {
             .file_name()
             .and_then(|name| name.to_str())
             .expect("a target's name");
-        assert!(target(of).is_some(), "fuzz/{name}/{of} is of no target");
+        let target = target(of).unwrap_or_else(|| panic!("fuzz/{name}/{of} is of no target"));
         for file in files(directory) {
             let input = fs::read(&file).expect("an input can be read");
-            let outcome = catch_unwind(AssertUnwindSafe(|| harness::run(of, &input)));
+            let outcome = catch_unwind(AssertUnwindSafe(|| target.run(&input)));
             assert!(outcome.is_ok(), "{} breaks its target again", file.display());
             count += 1;
         }
@@ -131,9 +131,9 @@ fn repairing_a_store_gives_back_every_crc_that_was_wiped_out() {
 fn operations_that_go_wrong_are_noticed() {
     use sarsen::simulation::{make, Defect};
     let inputs = || (0..12_u8).map(|seed| vec![3, seed, 0, 0, 0, 0, 0, 0, 0]);
-    inputs().for_each(|input| harness::run("operations", &input));
+    inputs().for_each(|input| OPERATIONS.run(&input));
     make(Some(Defect::LogNotSynced));
-    let noticed = inputs().any(|input| catch_unwind(|| harness::run("operations", &input)).is_err());
+    let noticed = inputs().any(|input| catch_unwind(|| OPERATIONS.run(&input)).is_err());
     make(None);
     assert!(noticed, "a log that is never synced goes unnoticed");
 }

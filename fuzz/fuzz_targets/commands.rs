@@ -1,4 +1,4 @@
 //! `harness` says what this target does.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| sarsen_fuzz::harness::run("commands", input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| sarsen_fuzz::harness::COMMANDS.run(input));

@@ -1,4 +1,4 @@
 //! `harness` says what this target does.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| sarsen_fuzz::harness::run("frame", input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| sarsen_fuzz::harness::FRAME.run(input));
