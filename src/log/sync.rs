@@ -2,6 +2,11 @@
 //!
 //! Any thread may call anything here. A failed sync poisons for good: the kernel may call pages clean that never
 //! reached the disk, so a retry would prove nothing.
+//!
+//! **Gathering.** Threads that commit one after the other come back together once a sync has served them. A leader that
+//! began at the first of them would leave the others to the next sync, and each commit would wait for two. So it waits
+//! for as many as the last sync found: those that it served, and those that came while it ran. For half a sync's time at
+//! most, and if they don't come the next leader expects as many as were there. One thread alone expects nobody.
 
 use crate::vfs::sync::{
     atomic::{AtomicBool, AtomicU64},
@@ -14,13 +19,33 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    vfs::{lock, wait},
+    vfs::{lock, wait, wait_briefly},
 };
 
 #[derive(Debug, Default)]
 struct State {
     led: bool,
     poisoned: Option<Error>,
+    /// What those wait for that are in [`GroupSync::wait`] and don't lead.
+    waiting: Vec<u64>,
+    /// How many threads, the leader among them, the next sync is to serve.
+    expected: usize,
+    /// The leader waits for them.
+    gathering: bool,
+    /// How long the last sync took.
+    sync_time: Duration,
+}
+
+impl State {
+    fn is_gathered(&self) -> bool {
+        self.waiting.len().saturating_add(1) >= self.expected
+    }
+
+    fn wait_no_more(&mut self, seq: u64) {
+        if let Some(place) = self.waiting.iter().position(|waiting| *waiting == seq) {
+            self.waiting.swap_remove(place);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -30,6 +55,8 @@ pub(crate) struct GroupSync {
     is_poisoned: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
+    /// All that a leader waits for are there.
+    gathered: Condvar,
 }
 
 impl GroupSync {
@@ -40,6 +67,7 @@ impl GroupSync {
             is_poisoned: AtomicBool::new(false),
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
+            gathered: Condvar::new(),
         }
     }
 
@@ -54,13 +82,19 @@ impl GroupSync {
         self.durable.fetch_max(seq, Ordering::AcqRel);
         // Whoever has looked at `durable` under the lock is asleep by the time it is ours.
         drop(self.lock());
-        self.changed.notify_all();
+        self.wake_all();
     }
 
     /// Everybody who waits, now and later, for what isn't durable yet gets [`Error::Poisoned`].
     pub(crate) fn poison(&self, error: Error) {
         self.poison_locked(&mut self.lock(), error);
+        self.wake_all();
+    }
+
+    /// Also a leader that waits for others.
+    fn wake_all(&self) {
         self.changed.notify_all();
+        self.gathered.notify_one();
     }
 
     /// The first reason counts.
@@ -104,28 +138,68 @@ impl GroupSync {
         // A time-out too long to be a point in time is none.
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut state = self.lock();
-        loop {
+        let mut is_waiting = false;
+        let outcome = loop {
             if self.durable() >= seq {
-                return Ok(());
+                break Some(Ok(()));
             }
             if let Some(error) = &state.poisoned {
-                return Err(error.clone());
+                break Some(Err(error.clone()));
             }
             if !state.led {
-                break;
+                break None;
             }
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
-                return Err(Error::Timeout);
+                break Some(Err(Error::Timeout));
+            }
+            if !is_waiting {
+                is_waiting = true;
+                state.waiting.push(seq);
+                if state.gathering && state.is_gathered() {
+                    self.gathered.notify_one();
+                }
             }
             state = wait(&self.changed, &self.state, state, left);
+        };
+        if is_waiting {
+            state.wait_no_more(seq);
         }
+        match outcome {
+            Some(outcome) => outcome,
+            None => self.lead(state, seq, sync),
+        }
+    }
+
+    fn lead<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        seq: u64,
+        sync: &dyn Fn() -> Result<u64>,
+    ) -> Result<()> {
         state.led = true;
+        if !state.is_gathered() {
+            state.gathering = true;
+            let most = state.sync_time / 2;
+            state = wait_briefly(&self.gathered, &self.state, state, most);
+            state.gathering = false;
+            let otherwise = match &state.poisoned {
+                _ if self.durable() >= seq => Some(Ok(())),
+                poisoned => poisoned.clone().map(Err),
+            };
+            if let Some(outcome) = otherwise {
+                state.led = false;
+                drop(state);
+                self.changed.notify_all();
+                return outcome;
+            }
+        }
         drop(state);
 
         let mut lead = Lead {
             group: self,
             outcome: Err(Error::internal("a sync panicked")),
+            began: Instant::now(),
         };
         lead.outcome = sync();
         let outcome = lead.outcome.clone();
@@ -150,15 +224,19 @@ impl GroupSync {
 struct Lead<'a> {
     group: &'a GroupSync,
     outcome: Result<u64>,
+    began: Instant,
 }
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
         let mut state = self.group.lock();
         state.led = false;
+        state.expected = state.waiting.len().saturating_add(1);
+        state.sync_time = self.began.elapsed();
         match &self.outcome {
             Ok(seq) => {
-                self.group.durable.fetch_max(*seq, Ordering::AcqRel);
+                let durable = self.group.durable.fetch_max(*seq, Ordering::AcqRel).max(*seq);
+                state.waiting.retain(|waiting| *waiting > durable);
             }
             Err(error) => self.group.poison_locked(&mut state, error.clone()),
         }
@@ -246,6 +324,70 @@ mod tests {
             waiter.join().unwrap().unwrap();
         }
         assert_eq!(group.durable(), 9);
+    }
+
+    /// A group whose next leader waits for so many, itself among them, for half of that time at most.
+    fn that_expects(threads: usize, sync_time: Duration) -> Arc<GroupSync> {
+        let group = Arc::new(GroupSync::new(0));
+        {
+            let mut state = group.lock();
+            (state.expected, state.sync_time) = (threads, sync_time);
+        }
+        group
+    }
+
+    #[test]
+    fn a_leader_waits_for_those_whom_the_last_sync_found() {
+        let group = that_expects(3, Duration::MAX);
+        let threads: Vec<_> = (1..=3)
+            .map(|seq| {
+                let thread = thread::spawn({
+                    let group = Arc::clone(&group);
+                    move || {
+                        let lead = || {
+                            assert_eq!(group.lock().waiting, [2, 3]);
+                            Ok(3)
+                        };
+                        group.wait(seq, None, &lead)
+                    }
+                });
+                // The first one leads; the others come one after the other.
+                while seq < 3 && !(group.lock().gathering && group.lock().waiting.len() + 1 == seq as usize) {
+                    thread::yield_now();
+                }
+                thread
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap().unwrap();
+        }
+        assert_eq!((group.durable(), group.lock().expected), (3, 3));
+        assert!(group.lock().waiting.is_empty());
+    }
+
+    #[test]
+    fn a_leader_goes_on_without_those_who_do_not_come() {
+        let group = that_expects(9, Duration::from_millis(2));
+        assert_eq!(group.wait(1, None, &|| Ok(1)), Ok(()));
+        assert_eq!((group.durable(), group.lock().expected), (1, 1));
+    }
+
+    #[test]
+    fn a_leader_that_waits_hears_of_poison_and_lets_the_others_go() {
+        let group = that_expects(3, Duration::MAX);
+        let threads: Vec<_> = (1..=2)
+            .map(|seq| {
+                let group = Arc::clone(&group);
+                thread::spawn(move || group.wait(seq, None, &|| panic!("there is nothing to sync any more")))
+            })
+            .collect();
+        while group.lock().waiting.is_empty() {
+            thread::yield_now();
+        }
+        group.poison(io_error());
+        for thread in threads {
+            assert!(matches!(thread.join().unwrap(), Err(Error::Poisoned { .. })));
+        }
     }
 
     #[test]

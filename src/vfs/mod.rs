@@ -20,7 +20,7 @@ use std::{ffi::OsString, fmt::Debug, io, path::Path, sync::Arc};
 pub(crate) use defect::{is_made, Defect};
 pub(crate) use map::{prefetch, ForkSentinel, Pin, Region};
 pub(crate) use os::OsVfs;
-pub(crate) use turn::{between_looks, lock, lock_exclusively, lock_shared, wait};
+pub(crate) use turn::{between_looks, lock, lock_exclusively, lock_shared, wait, wait_briefly};
 
 use crate::error::{Error, Result};
 
