@@ -11,7 +11,7 @@ mod log;
 mod store;
 mod vfs;
 
-pub use error::{Error, Result};
+pub use error::{Damage, Error, Refusal, Result, Text};
 pub use store::{
     Anatomy, Batch, BlockAddress, BlockIter, Check, ChunkFigures, CommandKind, Data, Filled, Finding, KvIter,
     LogCommand, LogMethod, LogReader, MemoryIter, Options, Recovery, RunFigures, SegmentFigures, Snapshot,

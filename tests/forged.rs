@@ -27,7 +27,7 @@ use std::{
     sync::Arc,
 };
 
-use sarsen::{c_api::*, simulation::SimVfs, Error, Options, Store};
+use sarsen::{c_api::*, simulation::SimVfs, Damage, Error, Options, Store};
 use stores::{bases, disk_with, root, Files};
 
 const HEADER_BYTES: usize = 64;
@@ -156,8 +156,9 @@ fn forge(base: &Files, contents: &Contents) -> Forged {
 
 impl Forged {
     fn is_told_by(&self, error: &Error) -> bool {
-        matches!(error, Error::Corrupt { file, offset, first_seq, last_seq, .. }
-            if (file, *offset, *first_seq, *last_seq) == (&self.file, self.offset, self.seq, self.seq))
+        matches!(error, Error::Corrupt(damage)
+            if (&damage.file, damage.offset, damage.first_seq, damage.last_seq)
+                == (&self.file, self.offset, self.seq, self.seq))
     }
 
     /// What a C program that follows the log of a store gets when this frame comes.
@@ -180,12 +181,14 @@ impl Forged {
             );
             let size = size_of::<sarsen_command>();
             let status = sarsen_log_next(reader, 0, told.as_mut_ptr(), size, ptr::null_mut(), &mut error);
-            let error_told = (!error.is_null()).then(|| Error::Corrupt {
-                file: text(sarsen_error_file(error)),
-                offset: sarsen_error_offset(error),
-                what: text(sarsen_error_message(error)).into(),
-                first_seq: sarsen_error_first_seq(error),
-                last_seq: sarsen_error_last_seq(error),
+            let error_told = (!error.is_null()).then(|| {
+                Error::Corrupt(Box::new(Damage {
+                    file: text(sarsen_error_file(error)),
+                    offset: sarsen_error_offset(error),
+                    what: text(sarsen_error_message(error)).into(),
+                    first_seq: sarsen_error_first_seq(error),
+                    last_seq: sarsen_error_last_seq(error),
+                }))
             });
             sarsen_error_free(error);
             sarsen_log_reader_free(reader);

@@ -136,12 +136,12 @@ impl Failure {
         let line = if as_json {
             let mut told =
                 json!({ "error": { "code": self.code(), "kind": self.name(), "message": self.to_string() } });
-            if let (Failure::Store(sarsen::Error::Corrupt { file, offset, .. }), Some(error)) = (
+            if let (Failure::Store(sarsen::Error::Corrupt(damage)), Some(error)) = (
                 self,
                 told.get_mut("error").and_then(|error| error.as_object_mut()),
             ) {
-                error.insert("file".to_owned(), json!(file));
-                error.insert("offset".to_owned(), json!(offset));
+                error.insert("file".to_owned(), json!(damage.file));
+                error.insert("offset".to_owned(), json!(damage.offset));
             }
             told.to_string()
         } else {

@@ -200,12 +200,9 @@ impl Pending {
             return Ok(None);
         };
         check_range(address, from, len)?;
-        let damaged = |place: u64, what: &'static str| Error::Corrupt {
-            file: format!("log/{:08}.log", image.segment),
-            offset: place,
-            what: what.into(),
-            first_seq: image.seq,
-            last_seq: image.seq,
+        let damaged = |place: u64, what: &'static str| {
+            let file = format!("log/{:08}.log", image.segment);
+            Error::corrupt_commits(file, place, what, image.seq, image.seq)
         };
         let within = address.offset.saturating_sub(image.offset);
         let place = image.image_offset.saturating_add(within);

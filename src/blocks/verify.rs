@@ -24,7 +24,7 @@ impl Chunk {
     pub(crate) fn verify(&self, report: &mut dyn FnMut(u64, String)) {
         if let Err(error) = self.verify_readable().and_then(|()| self.verify_blocks(report)) {
             match error {
-                Error::Corrupt { offset, what, .. } => report(offset, what.into_owned()),
+                Error::Corrupt(damage) => report(damage.offset, damage.what.into_owned()),
                 other => report(0, other.to_string()),
             }
         }

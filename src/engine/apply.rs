@@ -79,13 +79,13 @@ fn inconsistent(what: &'static str) -> Error {
 
 /// The same, to whoever reads the frame from the log: its CRCs hold, so it was written that way, or forged.
 pub(super) fn forged(segment: u64, offset: u64, seq: u64) -> Error {
-    Error::Corrupt {
-        file: format!("log/{}", crate::log::segment_file_name(segment)),
+    Error::corrupt_commits(
+        format!("log/{}", crate::log::segment_file_name(segment)),
         offset,
-        what: "the parts of a frame contradict each other".into(),
-        first_seq: seq,
-        last_seq: seq,
-    }
+        "the parts of a frame contradict each other",
+        seq,
+        seq,
+    )
 }
 
 impl<'a> Steps<'a> {

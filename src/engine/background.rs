@@ -123,10 +123,12 @@ impl Engine {
             // Said here, the size doesn't come from the environment.
             .stack_size(STACK_BYTES)
             .spawn(move || engine.run_background())
-            .map_err(|error| Error::Io {
-                what: "the background thread can't be started; open with background = false".into(),
-                file: None,
-                os_code: error.raw_os_error().unwrap_or(0),
+            .map_err(|error| {
+                Error::io(
+                    "the background thread can't be started; open with background = false",
+                    None,
+                    error.raw_os_error().unwrap_or(0),
+                )
             })?;
         *lock(&self.background.thread) = Some(thread);
         Ok(())

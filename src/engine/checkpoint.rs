@@ -173,12 +173,14 @@ impl Checkpoint {
                 uuid: engine.uuid,
                 segment: image.segment,
             };
-            let frame = Frame::decode(&seed, bytes).ok_or_else(|| Error::Corrupt {
-                file: format!("log/{}", crate::log::segment_file_name(image.segment)),
-                offset: image.frame_offset,
-                what: "a frame changed after it was written".into(),
-                first_seq: image.seq,
-                last_seq: image.seq,
+            let frame = Frame::decode(&seed, bytes).ok_or_else(|| {
+                Error::corrupt_commits(
+                    format!("log/{}", crate::log::segment_file_name(image.segment)),
+                    image.frame_offset,
+                    "a frame changed after it was written",
+                    image.seq,
+                    image.seq,
+                )
             })?;
             let assigned = Assigned::decode(frame.assigned).ok_or_else(bad)?;
             let mut steps = Steps::new(Contents {

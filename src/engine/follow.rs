@@ -152,8 +152,8 @@ impl Engine {
 
     /// What it means that commit `seq` is not to be found in the log: damage, unless the log was released past it.
     pub(super) fn damaged_or_released(&self, seq: u64, error: Error) -> Error {
-        if let (true, Error::Io { what, .. }) = (self.options.salvage, &error) {
-            return Error::corrupt("log", 0, what.clone());
+        if let (true, Error::Io(refusal)) = (self.options.salvage, &error) {
+            return Error::corrupt("log", 0, refusal.what.clone());
         }
         if error != Error::NotFound || seq > self.known_seq() {
             return error;
@@ -182,13 +182,13 @@ impl Engine {
     /// unless it was released past that commit.
     pub(crate) fn damaged_or_released_block(&self, seq: u64, block: &BlockAddress) -> Error {
         match self.log_now() {
-            Ok((_, first_log_seq)) if seq >= first_log_seq => Error::Corrupt {
-                file: self.state.load().chunk_file(block.chunk),
-                offset: block.offset,
-                what: "a block that the log names is not there".into(),
-                first_seq: seq,
-                last_seq: seq,
-            },
+            Ok((_, first_log_seq)) if seq >= first_log_seq => Error::corrupt_commits(
+                self.state.load().chunk_file(block.chunk),
+                block.offset,
+                "a block that the log names is not there",
+                seq,
+                seq,
+            ),
             Ok(_) => Error::NotFound,
             Err(error) => error,
         }

@@ -94,10 +94,7 @@ impl Engine {
             Found::Nothing => {
                 match vfs.create_directory(root) {
                     // Somebody else creates it at this moment; the lock decides who goes on.
-                    Err(Error::Io {
-                        os_code: libc::EEXIST,
-                        ..
-                    }) => {}
+                    Err(Error::Io(refusal)) if refusal.os_code == libc::EEXIST => {}
                     created => created?,
                 }
                 vfs.sync_directory(parent_of(root))?;
@@ -105,10 +102,7 @@ impl Engine {
             // The host made it, or a creation that was cut off before its name was durable. Where the directory
             // above may not be opened, its name is the host's to care for.
             Found::Empty => match vfs.sync_directory(parent_of(root)) {
-                Err(Error::Io {
-                    os_code: libc::EACCES | libc::EPERM,
-                    ..
-                }) => {}
+                Err(Error::Io(refusal)) if matches!(refusal.os_code, libc::EACCES | libc::EPERM) => {}
                 synced => synced?,
             },
         }
@@ -669,10 +663,7 @@ fn check_directories(vfs: &Arc<dyn Vfs>, root: &Path, salvage: bool) -> Result<(
 fn take_lock(vfs: &Arc<dyn Vfs>, root: &Path) -> Result<Arc<dyn File>> {
     let path = root.join(LOCK_NAME);
     let file = match vfs.open(&path, OpenMode::CreateNew) {
-        Err(Error::Io {
-            os_code: libc::EEXIST,
-            ..
-        }) => vfs.open(&path, OpenMode::Write)?,
+        Err(Error::Io(refusal)) if refusal.os_code == libc::EEXIST => vfs.open(&path, OpenMode::Write)?,
         created => created?,
     };
     if !file.try_lock_exclusive()? {

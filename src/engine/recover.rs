@@ -108,7 +108,7 @@ pub(super) fn recover(sources: &Sources<'_>, start_us: u64) -> Result<Recovered>
         last_seq: end.last_seq,
         proven_seq: match &end.damage {
             // What is missing had been durable, too.
-            Some(Error::Corrupt { last_seq, .. }) => end.proven_seq.max(*last_seq),
+            Some(Error::Corrupt(damage)) => end.proven_seq.max(damage.last_seq),
             _ => end.proven_seq.min(end.last_seq),
         },
         replayed_commits: replayed.commits,
@@ -252,12 +252,14 @@ impl Replayed {
     ) -> Result<()> {
         let seq = frame.header.seq;
         // The frame's CRCs hold, so what does not add up in it was written that way, or forged.
-        let bad = |what: &'static str| Error::Corrupt {
-            file: format!("log/{}", log::segment_file_name(segment.number())),
-            offset,
-            what: what.into(),
-            first_seq: seq,
-            last_seq: seq,
+        let bad = |what: &'static str| {
+            Error::corrupt_commits(
+                format!("log/{}", log::segment_file_name(segment.number())),
+                offset,
+                what,
+                seq,
+                seq,
+            )
         };
         let assigned = Assigned::decode(frame.assigned)
             .ok_or_else(|| bad("a frame's assigned section makes no sense"))?;

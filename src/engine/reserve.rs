@@ -13,7 +13,7 @@ use std::sync::{atomic::Ordering, Arc};
 
 use super::{lock, Engine};
 use crate::{
-    error::{Error, Result},
+    error::{Error, Refusal, Result},
     vfs::{File, OpenMode},
 };
 
@@ -207,10 +207,12 @@ impl Engine {
     /// Brings the reserve to the size that is wanted now, or nearly; with at least so much log.
     fn fill_reserve(&self, log_bytes: u64) -> Result<()> {
         let mut slot = lock(&self.reserve.file);
-        let full = |os_code| Error::NoSpace {
-            what: "the reserve for deletions is used up".into(),
-            file: None,
-            os_code,
+        let full = |os_code| {
+            Error::NoSpace(Box::new(Refusal {
+                what: "the reserve for deletions is used up".into(),
+                file: None,
+                os_code,
+            }))
         };
         if self.reserve.users.load(Ordering::Relaxed) > 0 || self.job_waits() {
             return Err(full(0));
@@ -238,7 +240,7 @@ impl Engine {
                 // What was allocated in part is of no use to a later attempt.
                 let _ = file.set_len(held);
                 return Err(match error {
-                    Error::NoSpace { os_code, .. } => full(os_code),
+                    Error::NoSpace(refusal) => full(refusal.os_code),
                     error => error,
                 });
             }

@@ -78,15 +78,16 @@ pub(super) fn damage(
         return Some(Error::corrupt(super::manifest_file::MANIFEST_NAME, 0, what));
     }
     let has_no_log = highest_segment <= sources.manifest.log.segment;
-    (has_no_log && part.max_seq > last_seq).then(|| Error::Corrupt {
-        file: super::manifest_file::MANIFEST_NAME.to_owned(),
-        offset: 0,
-        what: format!(
-            "the manifest is an older copy that knows only commits up to {last_seq}: index/{} has commit {}",
-            part.name, part.max_seq
+    (has_no_log && part.max_seq > last_seq).then(|| {
+        Error::corrupt_commits(
+            super::manifest_file::MANIFEST_NAME.to_owned(),
+            0,
+            format!(
+                "the manifest is an older copy that knows only commits up to {last_seq}: index/{} has commit {}",
+                part.name, part.max_seq
+            ),
+            last_seq.saturating_add(1),
+            part.max_seq,
         )
-        .into(),
-        first_seq: last_seq.saturating_add(1),
-        last_seq: part.max_seq,
     })
 }

@@ -254,13 +254,7 @@ fn finding(file: &str, offset: u64, what: &str) -> Finding {
 
 fn finding_of(error: &Error, place: &str) -> Finding {
     match error {
-        Error::Corrupt {
-            file, offset, what, ..
-        } => Finding {
-            file: file.clone(),
-            offset: *offset,
-            what: what.clone().into_owned(),
-        },
+        Error::Corrupt(damage) => finding(&damage.file, damage.offset, &damage.what),
         error => finding(place, 0, &error.to_string()),
     }
 }

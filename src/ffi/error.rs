@@ -47,21 +47,15 @@ pub(super) fn new_error(error: &Error) -> *mut sarsen_error {
         last_seq: 0,
     };
     match error {
-        Error::Io { file, os_code, .. } | Error::NoSpace { file, os_code, .. } => {
-            value.os_code = *os_code;
-            value.file = file.as_deref().map(c_string);
+        Error::Io(refusal) | Error::NoSpace(refusal) => {
+            value.os_code = refusal.os_code;
+            value.file = refusal.file.as_deref().map(c_string);
         }
-        Error::Corrupt {
-            file,
-            offset,
-            first_seq,
-            last_seq,
-            ..
-        } => {
-            value.file = Some(c_string(file));
-            value.offset = *offset;
-            value.first_seq = *first_seq;
-            value.last_seq = *last_seq;
+        Error::Corrupt(damage) => {
+            value.file = Some(c_string(&damage.file));
+            value.offset = damage.offset;
+            value.first_seq = damage.first_seq;
+            value.last_seq = damage.last_seq;
         }
         _ => {}
     }

@@ -54,11 +54,9 @@ impl<T, const FIRST: u64, const BUCKETS: usize> Growing<T, FIRST, BUCKETS> {
             return Ok(0);
         }
         let mut elements = Vec::new();
-        elements.try_reserve_exact(len).map_err(|_| Error::Io {
-            what: "no memory for the memtable".into(),
-            file: None,
-            os_code: libc::ENOMEM,
-        })?;
+        elements
+            .try_reserve_exact(len)
+            .map_err(|_| Error::io("no memory for the memtable", None, libc::ENOMEM))?;
         elements.resize_with(len, make);
         slot.get_or_init(|| elements.into_boxed_slice());
         Ok(to_u64(len.saturating_mul(size_of::<T>())))

@@ -18,7 +18,7 @@ impl Part {
     pub(crate) fn verify(self: &Arc<Self>, report: &mut dyn FnMut(u64, String)) {
         match self.verify_all(report) {
             Ok(()) => {}
-            Err(Error::Corrupt { offset, what, .. }) => report(offset, what.into_owned()),
+            Err(Error::Corrupt(damage)) => report(damage.offset, damage.what.into_owned()),
             Err(error) => report(0, error.to_string()),
         }
     }
@@ -32,7 +32,7 @@ impl Part {
         let mut report_page = |error: Error| {
             is_sound = false;
             match error {
-                Error::Corrupt { offset, what, .. } => report(offset, what.into_owned()),
+                Error::Corrupt(damage) => report(damage.offset, damage.what.into_owned()),
                 error => report(0, error.to_string()),
             }
         };

@@ -28,13 +28,13 @@ pub(crate) fn damage_that_hides(
 ) -> Option<Error> {
     let (segment, offset) =
         find(vfs, directory, uuid, first_segment, seq, recovered).unwrap_or(Some((first_segment, 0)))?;
-    Some(Error::Corrupt {
-        file: segment_display_name(segment),
+    Some(Error::corrupt_commits(
+        segment_display_name(segment),
         offset,
-        what: "the frame of a commit that the log has to have is damaged or missing".into(),
-        first_seq: seq,
-        last_seq: seq,
-    })
+        "the frame of a commit that the log has to have is damaged or missing",
+        seq,
+        seq,
+    ))
 }
 
 /// `None`: recovery reached the frame, and it is whole.

@@ -187,13 +187,13 @@ pub(crate) fn replay(
                     return None;
                 }
                 let found = stray::find(&segments, uuid, &start, &position, chain.expected, &mut scratch)?;
-                Some(Error::Corrupt {
-                    file: segment_display_name(found.segment),
-                    offset: found.offset,
-                    what: found.what.into(),
-                    first_seq: found.seq,
-                    last_seq: found.seq,
-                })
+                Some(Error::corrupt_commits(
+                    segment_display_name(found.segment),
+                    found.offset,
+                    found.what,
+                    found.seq,
+                    found.seq,
+                ))
             })
             .or(unreadable)
             .or(misfit),
@@ -381,13 +381,13 @@ fn damage(
 ) -> Option<Error> {
     let expected = chain.expected;
     let corrupt = |what: String, first_seq: u64, last_seq: u64| {
-        Some(Error::Corrupt {
-            file: segment_display_name(position.segment),
-            offset: position.offset,
-            what: what.into(),
+        Some(Error::corrupt_commits(
+            segment_display_name(position.segment),
+            position.offset,
+            what,
             first_seq,
             last_seq,
-        })
+        ))
     };
     if behind.newest_epoch > start.epoch {
         return corrupt(

@@ -72,10 +72,7 @@ pub(super) fn open(vfs: &dyn Vfs, directory: &Path, number: u64) -> Result<Optio
     let path = directory.join(segment_file_name(number));
     match vfs.open(&path, OpenMode::Read) {
         Ok(file) => Ok(Some(file)),
-        Err(Error::Io {
-            os_code: libc::ENOENT,
-            ..
-        }) => Ok(None),
+        Err(Error::Io(refusal)) if refusal.os_code == libc::ENOENT => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -258,11 +258,7 @@ mod tests {
     use super::*;
 
     fn io_error() -> Error {
-        Error::Io {
-            what: "cannot sync".into(),
-            file: None,
-            os_code: 5,
-        }
+        Error::io("cannot sync", None, 5)
     }
 
     /// A group whose first leader is inside its sync until the sender speaks or is dropped.

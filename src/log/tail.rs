@@ -485,13 +485,13 @@ impl TailReader {
         let crashed_since =
             ahead.any(|first| self.previous.is_none_or(|(_, epoch)| first.header.epoch > epoch));
         if begun && !crashed_since {
-            return Err(Error::Corrupt {
-                file: segment_display_name(number),
+            return Err(Error::corrupt_commits(
+                segment_display_name(number),
                 offset,
-                what: "a frame that is kept for followers fails its check".into(),
-                first_seq: self.expected,
-                last_seq: self.expected,
-            });
+                "a frame that is kept for followers fails its check",
+                self.expected,
+                self.expected,
+            ));
         }
         // A hole that recovery got past by way of a checkpoint: for a follower the log begins behind it.
         Err(Error::NotFound)

@@ -59,11 +59,7 @@ impl Region {
             .len(len)
             .no_reserve_swap()
             .map_anon()
-            .map_err(|error| Error::Io {
-                what: "cannot map memory".into(),
-                file: None,
-                os_code: error.raw_os_error().unwrap_or(0),
-            })?;
+            .map_err(|error| Error::io("cannot map memory", None, error.raw_os_error().unwrap_or(0)))?;
         Ok(Arc::new(Region::over(Arc::new(MmapRaw::from(map)), true, false)))
     }
 

@@ -22,33 +22,25 @@ pub(crate) use map::{prefetch, ForkSentinel, Pin, Region};
 pub(crate) use os::OsVfs;
 pub(crate) use turn::{between_looks, lock, lock_exclusively, lock_shared, wait, wait_briefly};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result};
 
 /// What the operating system's refusal of `action` ("cannot sync") on `file` is to a caller.
 fn os_error(action: &'static str, file: &str, error: &io::Error) -> Error {
     let os_code = error.raw_os_error().unwrap_or(0);
-    let file = Some(file.to_owned());
+    let refusal = Box::new(Refusal {
+        what: action.into(),
+        file: Some(file.to_owned()),
+        os_code,
+    });
     match os_code {
-        libc::ENOSPC | libc::EDQUOT => Error::NoSpace {
-            what: action.into(),
-            file,
-            os_code,
-        },
-        _ => Error::Io {
-            what: action.into(),
-            file,
-            os_code,
-        },
+        libc::ENOSPC | libc::EDQUOT => Error::NoSpace(refusal),
+        _ => Error::Io(refusal),
     }
 }
 
 /// A failed sync is never "no space" to a caller, which would say that nothing was written: what the disk has is unknown.
 fn sync_error(action: &'static str, file: &str, error: &io::Error) -> Error {
-    Error::Io {
-        what: action.into(),
-        file: Some(file.to_owned()),
-        os_code: error.raw_os_error().unwrap_or(0),
-    }
+    Error::io(action, Some(file.to_owned()), error.raw_os_error().unwrap_or(0))
 }
 
 /// A file as errors name it: the last two components of its path, e.g. `log/00000001.log`. What lies above is the
@@ -132,15 +124,15 @@ pub(crate) fn open_member(vfs: &dyn Vfs, path: &Path, mode: OpenMode) -> Result<
         Ok(file) => return Ok(Member::File(file)),
         Err(error) => error,
     };
-    match vfs.entry_kind(path) {
+    let kind = match vfs.entry_kind(path) {
+        // The directory may be gone as a whole, or be none.
+        Err(Error::Io(refusal)) if refusal.os_code == libc::ENOTDIR => Ok(None),
+        kind => kind,
+    };
+    match kind {
         Ok(Some(EntryKind::File)) => Err(error),
         Ok(Some(_)) => Ok(Member::Absent("this is no regular file")),
-        // The directory may be gone as a whole, or be none.
-        Ok(None)
-        | Err(Error::Io {
-            os_code: libc::ENOTDIR,
-            ..
-        }) => Ok(Member::Absent("the file is missing")),
+        Ok(None) => Ok(Member::Absent("the file is missing")),
         Err(_) => Err(error),
     }
 }
@@ -212,19 +204,12 @@ mod tests {
         for os_code in [libc::ENOSPC, libc::EDQUOT] {
             let error = os_error("cannot write", "log/1", &io::Error::from_raw_os_error(os_code));
             assert!(
-                matches!(&error, Error::NoSpace { os_code: found, .. } if *found == os_code),
+                matches!(&error, Error::NoSpace(refusal) if refusal.os_code == os_code),
                 "{error:?}"
             );
         }
         let error = os_error("cannot write", "log/1", &io::Error::from_raw_os_error(libc::EIO));
-        assert_eq!(
-            error,
-            Error::Io {
-                what: "cannot write".into(),
-                file: Some("log/1".into()),
-                os_code: libc::EIO
-            }
-        );
+        assert_eq!(error, Error::io("cannot write", Some("log/1".into()), libc::EIO));
     }
 
     #[test]

@@ -52,11 +52,11 @@ impl Vfs for OsVfs {
         let metadata = file.metadata().map_err(|error| os_error(action, &name, &error))?;
         if !metadata.is_file() {
             let os_code = if metadata.is_dir() { libc::EISDIR } else { 0 };
-            return Err(Error::Io {
-                what: "cannot open what is no regular file".into(),
-                file: Some(name),
+            return Err(Error::io(
+                "cannot open what is no regular file",
+                Some(name),
                 os_code,
-            });
+            ));
         }
         Ok(Arc::new(OsFile { file, name }))
     }
@@ -139,10 +139,12 @@ impl Vfs for OsVfs {
     }
 
     fn random(&self, buffer: &mut [u8]) -> Result<()> {
-        map::random(buffer).map_err(|error| Error::Io {
-            what: "cannot get random bytes from the system".into(),
-            file: None,
-            os_code: error.raw_os_error().unwrap_or(0),
+        map::random(buffer).map_err(|error| {
+            Error::io(
+                "cannot get random bytes from the system",
+                None,
+                error.raw_os_error().unwrap_or(0),
+            )
         })
     }
 
@@ -374,7 +376,7 @@ mod tests {
 
     fn os_code(result: Result<Arc<dyn File>>) -> i32 {
         match result {
-            Err(Error::Io { os_code, .. }) => os_code,
+            Err(Error::Io(refusal)) => refusal.os_code,
             other => panic!("no Error::Io but {other:?}"),
         }
     }
@@ -391,16 +393,14 @@ mod tests {
         assert_eq!(&buffer, b"\0\0\0abc");
         let error = file.read_at(1, &mut buffer).unwrap_err();
         assert!(
-            matches!(&error, Error::Io { file: Some(name), os_code: 0, .. } if name.ends_with("/data")),
+            matches!(&error, Error::Io(refusal) if refusal.os_code == 0
+                && refusal.file.as_ref().is_some_and(|name| name.ends_with("/data"))),
             "{error:?}"
         );
         let reader = OsVfs.open(&scratch.path("data"), OpenMode::Read).unwrap();
         assert!(matches!(
             reader.write_at(0, b"x"),
-            Err(Error::Io {
-                os_code: libc::EBADF,
-                ..
-            })
+            Err(Error::Io(refusal)) if refusal.os_code == libc::EBADF
         ));
     }
 
@@ -608,20 +608,14 @@ mod tests {
         assert!(error.to_string().contains("/new"), "{error}");
         assert!(matches!(
             OsVfs.remove_directory(&scratch.0),
-            Err(Error::Io {
-                os_code: libc::ENOTEMPTY,
-                ..
-            })
+            Err(Error::Io(refusal)) if refusal.os_code == libc::ENOTEMPTY
         ));
         OsVfs.unlink(&scratch.path("old")).unwrap();
         assert_eq!(OsVfs.list(&scratch.0).unwrap().len(), 0);
         let missing = OsVfs.sync_directory(&scratch.path("none"));
         assert!(matches!(
             missing,
-            Err(Error::Io {
-                os_code: libc::ENOENT,
-                ..
-            })
+            Err(Error::Io(refusal)) if refusal.os_code == libc::ENOENT
         ));
     }
 

@@ -194,8 +194,8 @@ fn look(shape: &Shape, root: &Path, name: &str, entry: Entry, options: &Options)
         Ok(store) => store,
         Err(Error::Corrupt { .. } | Error::NotAStore { .. }) if !options.salvage || manifest => return Ok(()),
         // No link is followed, whatever else is done to get at the rest.
-        Err(Error::Corrupt { file, .. })
-            if file == name
+        Err(Error::Corrupt(damage))
+            if damage.file == name
                 && DIRECTORIES.contains(&name)
                 && !matches!(entry, Entry::Nothing | Entry::Empty | Entry::Tebibyte) =>
         {

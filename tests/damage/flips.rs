@@ -264,10 +264,11 @@ impl Bench<'_> {
                 )),
             };
         }
-        if let Some(Error::Corrupt { file, .. }) =
-            outcome.noticed.iter().find(|error| !is_in(error, &flip.file))
-        {
-            return Err(format!("damage is told of in {file}: {:?}", outcome.noticed));
+        if let Some(Error::Corrupt(damage)) = outcome.noticed.iter().find(|error| !is_in(error, &flip.file)) {
+            return Err(format!(
+                "damage is told of in {}: {:?}",
+                damage.file, outcome.noticed
+            ));
         }
         let told = outcome.findings.iter().any(|finding| finding.file == flip.file);
         if !told && (!outcome.noticed.is_empty() || !outcome.findings.is_empty() || outcome.absent_blocks > 0)
@@ -287,25 +288,21 @@ impl Bench<'_> {
 }
 
 fn is_in(error: &Error, file: &str) -> bool {
-    matches!(error, Error::Corrupt { file: told, .. } if told == file)
+    matches!(error, Error::Corrupt(damage) if damage.file == file)
 }
 
 /// Only durable log that replay needs is a reason not to open; the error says where, and which commit.
 fn judge_refusal(flip: &Flip, span: &Span, error: &Error) -> Result<Class, String> {
-    let Error::Corrupt {
-        file,
-        offset,
-        first_seq,
-        last_seq,
-        ..
-    } = error
-    else {
+    let Error::Corrupt(damage) = error else {
         return Err(format!("opening answers {error:?}"));
     };
     let Kind::DurableFrame(seq) = span.kind else {
         return Err(format!("opening is refused: {error:?}"));
     };
-    let right = *file == flip.file && *offset == span.bytes.start && *first_seq == seq && *last_seq >= seq;
+    let right = damage.file == flip.file
+        && damage.offset == span.bytes.start
+        && damage.first_seq == seq
+        && damage.last_seq >= seq;
     if right {
         Ok(Class::Refused)
     } else {

@@ -198,7 +198,7 @@ pub fn without_manifest(shape: &Shape) {
     let before = files_of(&disk);
     for options in [shape.read_only(), shape.salvage(), shape.options.clone()] {
         match Store::open_on(&disk, Shape::root(), &options) {
-            Err(Error::Corrupt { file, .. }) => assert_eq!(file, "MANIFEST"),
+            Err(Error::Corrupt(damage)) => assert_eq!(damage.file, "MANIFEST"),
             other => panic!("{other:?}"),
         }
     }

@@ -65,11 +65,11 @@ fn look(shape: &Shape, disk: &SimVfs) -> Result<Outcome, String> {
 /// `provable`: the newest commit that must not be missing without a word.
 pub fn judge(shape: &Shape, file: &str, outcome: &Outcome, provable: u64) -> Result<Class, String> {
     match &outcome.refused {
-        Some(Error::Corrupt { file: told, .. }) if told == file || file == "MANIFEST" => {
+        Some(Error::Corrupt(damage)) if damage.file == file || file == "MANIFEST" => {
             return Ok(Class::Refused);
         }
         // A missing segment is known by what is missing from it, and that may be told at the end of the one before.
-        Some(Error::Corrupt { file: told, .. }) if file.starts_with("log/") && told.starts_with("log/") => {
+        Some(Error::Corrupt(damage)) if file.starts_with("log/") && damage.file.starts_with("log/") => {
             return Ok(Class::Refused);
         }
         Some(Error::NotAStore { .. }) if file == "MANIFEST" => return Ok(Class::Refused),

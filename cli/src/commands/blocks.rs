@@ -91,7 +91,7 @@ fn is_loose(store: &sarsen::Store, block: &BlockAddress) -> Result<bool, Failure
             Ok(None) => return Ok(false),
             Ok(Some(found)) if found == *block => return Ok(true),
             Ok(Some(_)) => {}
-            Err(Error::Corrupt { offset, .. }) if offset == block.offset => return Ok(true),
+            Err(Error::Corrupt(damage)) if damage.offset == block.offset => return Ok(true),
             Err(error) => return Err(error.into()),
         }
     }

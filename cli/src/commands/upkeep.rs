@@ -29,20 +29,17 @@ pub fn open_damaged_too(path: &Path) -> Result<(Store, Option<Error>), Failure> 
 /// Every finding, that of opening included.
 pub fn findings(store: &Store, opening: Option<Error>) -> Result<Vec<Finding>, Failure> {
     let mut findings = store.verify()?;
-    if let Some(Error::Corrupt {
-        file, offset, what, ..
-    }) = opening
-    {
+    if let Some(Error::Corrupt(damage)) = opening {
         let known = findings
             .iter()
-            .any(|finding| finding.file == file && finding.offset == offset);
+            .any(|finding| finding.file == damage.file && finding.offset == damage.offset);
         if !known {
             findings.insert(
                 0,
                 Finding {
-                    file,
-                    offset,
-                    what: what.into_owned(),
+                    file: damage.file,
+                    offset: damage.offset,
+                    what: damage.what.into_owned(),
                 },
             );
         }

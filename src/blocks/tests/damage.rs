@@ -231,7 +231,7 @@ fn walking_stops_with_corrupt_at_a_damaged_header() {
         seen.push(found.address);
         Ok(true)
     });
-    assert!(matches!(result, Err(Error::Corrupt { offset, .. }) if offset == addresses[3].offset));
+    assert!(matches!(result, Err(Error::Corrupt(damage)) if damage.offset == addresses[3].offset));
     assert_eq!(seen, addresses[..3]);
 }
 

@@ -174,13 +174,9 @@ fn a_flipped_bit_anywhere_in_an_image_is_corrupt_or_not_found() {
         frame.region.store(offset, &[byte ^ 4]).unwrap();
         match pending.read(&address, 0, address.len) {
             Ok(slice) => assert_eq!(slice.unwrap().bytes(), frame.blocks[1].1),
-            Err(Error::Corrupt {
-                file,
-                first_seq: 4,
-                last_seq: 4,
-                ..
-            }) => {
-                assert_eq!(file, "log/00000003.log");
+            Err(Error::Corrupt(damage)) => {
+                assert_eq!((damage.first_seq, damage.last_seq), (4, 4));
+                assert_eq!(damage.file, "log/00000003.log");
                 corrupt += 1;
             }
             Err(error) => assert_eq!(error, Error::NotFound),

@@ -233,7 +233,7 @@ fn damage_in_what_is_kept_for_followers_is_said_and_not_handed_out() {
     }
     let error = reader.poll(7).unwrap_err();
     assert!(
-        matches!(error, Error::Corrupt { offset, first_seq: 4, .. } if offset == bad.offset),
+        matches!(&error, Error::Corrupt(found) if (found.offset, found.first_seq) == (bad.offset, 4)),
         "{error:?}"
     );
 }

@@ -400,11 +400,7 @@ pub(super) fn refused(operation: Operation, path: &Path, os_code: i32) -> Error 
 }
 
 fn power_loss(path: &Path) -> Error {
-    Error::Io {
-        what: POWER_LOSS.into(),
-        file: Some(short_name(path)),
-        os_code: 0,
-    }
+    Error::io(POWER_LOSS, Some(short_name(path)), 0)
 }
 
 fn has_component(path: &Path, component: &str) -> bool {

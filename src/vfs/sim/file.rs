@@ -82,11 +82,11 @@ impl File for SimFile {
         }
         match offset.checked_add(buffer.len() as u64) {
             Some(end) if end <= content.len() => content.read(offset, buffer),
-            _ => Err(Error::Io {
-                what: "cannot read beyond the end of the file".into(),
-                file: Some(short_name(&self.handle.path)),
-                os_code: 0,
-            }),
+            _ => Err(Error::io(
+                "cannot read beyond the end of the file",
+                Some(short_name(&self.handle.path)),
+                0,
+            )),
         }
     }
 

@@ -202,7 +202,7 @@ impl SimVfs {
 
     /// Whether an error comes from lost power and not from a fault.
     pub fn is_power_loss(error: &Error) -> bool {
-        matches!(error, Error::Io { what, .. } if what == POWER_LOSS)
+        matches!(error, Error::Io(refusal) if refusal.what == POWER_LOSS)
     }
 
     /// Control: file syncs answer OK and make nothing durable. A checker that then finds no loss is broken.

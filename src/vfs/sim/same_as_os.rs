@@ -15,7 +15,7 @@ use crate::{
 /// What an outcome is compared by: errors by their errno.
 fn outcome<T>(result: crate::error::Result<T>) -> std::result::Result<T, i32> {
     result.map_err(|error| match error {
-        Error::Io { os_code, .. } | Error::NoSpace { os_code, .. } => os_code,
+        Error::Io(refusal) | Error::NoSpace(refusal) => refusal.os_code,
         other => panic!("{other:?}"),
     })
 }

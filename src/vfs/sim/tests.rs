@@ -50,7 +50,7 @@ fn outcomes<T: Ord>(disk: &SimVfs, look: impl Fn(&SimVfs) -> T) -> BTreeSet<T> {
 
 fn os_code<T: std::fmt::Debug>(result: crate::error::Result<T>) -> i32 {
     match result {
-        Err(Error::Io { os_code, .. } | Error::NoSpace { os_code, .. }) => os_code,
+        Err(Error::Io(refusal) | Error::NoSpace(refusal)) => refusal.os_code,
         other => panic!("no refusal but {other:?}"),
     }
 }
@@ -450,7 +450,8 @@ fn a_fault_hits_the_operation_it_names_where_it_names_it_once_or_for_good() {
     assert_eq!(inside.write_at(0, b"x"), Ok(()));
     let error = inside.write_at(0, b"y").unwrap_err();
     assert!(
-        matches!(&error, Error::Io { file: Some(name), os_code: libc::EIO, .. } if name == "log/1"),
+        matches!(&error, Error::Io(refusal) if refusal.os_code == libc::EIO
+            && refusal.file.as_deref() == Some("log/1")),
         "{error}"
     );
     assert_eq!(inside.write_at(0, b"z"), Ok(()));
@@ -576,12 +577,7 @@ fn when_the_power_goes_everything_fails_and_nothing_changes() {
     let found = outcomes(&disk, |disk| read(disk, "/data").unwrap());
     assert_eq!(found, BTreeSet::from([vec![1; 512], whole.clone()]));
     assert_eq!(read(&disk.restart(), "/data"), Some(whole));
-    let faulty = Error::Io {
-        what: "cannot sync".into(),
-        file: None,
-        os_code: libc::EIO,
-    };
-    assert!(!SimVfs::is_power_loss(&faulty));
+    assert!(!SimVfs::is_power_loss(&Error::io("cannot sync", None, libc::EIO)));
 }
 
 #[test]
@@ -743,7 +739,7 @@ fn names_behave_like_those_of_the_real_file_system() {
     assert_eq!(os_code(reader.write_at(0, b"x")), libc::EBADF);
     assert!(matches!(
         reader.read_at(1, &mut [0; 3]),
-        Err(Error::Io { os_code: 0, .. })
+        Err(Error::Io(refusal)) if refusal.os_code == 0
     ));
     disk.rename(path("/d"), path("/e")).unwrap();
     let entries = disk.list(path("/")).unwrap();
