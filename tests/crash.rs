@@ -236,6 +236,9 @@ fn what_failed_once_does_not_fail_again() {
         if let Some((what, _)) = failure(&trace, Control::None) {
             panic!("{}: {what}", path.display());
         }
+        if let Err(what) = rot_once(&trace, disk_of(trace.seed, Control::None)) {
+            panic!("{}, rot: {what}", path.display());
+        }
         played += 1;
     }
     assert!(played > 0, "no traces in {}", directory.display());

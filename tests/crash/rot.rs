@@ -56,6 +56,7 @@ pub(crate) fn rot_once(trace: &Trace, disk: SimVfs) -> Result<Rotten, String> {
     let disk = history.disk().crash(trace.seed);
     let rotting = Rotting {
         disk: &disk,
+        durable: history.durable,
         script: history.script(),
         known: history.known(),
         options: history.options(last),
@@ -66,6 +67,8 @@ pub(crate) fn rot_once(trace: &Trace, disk: SimVfs) -> Result<Rotten, String> {
 /// A store as it lies on the disk, and what is known of it.
 struct Rotting<'a> {
     disk: &'a SimVfs,
+    /// Newest commit that must be there.
+    durable: u64,
     script: &'a Rc<RefCell<Script>>,
     known: &'a HashMap<u64, BlockAddress>,
     options: Options,
@@ -89,8 +92,16 @@ impl Rotting<'_> {
                 }
                 (store.last_seq(), store.recovery().proven_seq)
             }
+            // On a disk that is full from the beginning none was ever made.
+            Err(Error::NotAStore { .. }) if self.durable == 0 => return Ok(rotten),
             Err(error) => return Err(format!("opening before the rot: {error}")),
         };
+        if found < self.durable {
+            return Err(format!(
+                "before the rot commit {} had to be there, {found} is newest",
+                self.durable
+            ));
+        }
         let files: Vec<_> = self
             .disk
             .files()
