@@ -69,6 +69,7 @@ fn small_chunk_takes_more(manifest: &Manifest) -> bool {
         .iter()
         .find(|chunk| chunk.number == manifest.small_chunk);
     manifest.small_offset <= MAX_CHUNK_BYTES
+        && manifest.small_offset.is_multiple_of(8)
         && chunk.is_none_or(|chunk| chunk.rewrite == 0 && !chunk.large && manifest.small_offset >= chunk.len)
 }
 
@@ -130,7 +131,7 @@ mod tests {
     fn what_the_library_writes_is_sound_and_each_contradiction_is_found() {
         assert_eq!(contradiction(&empty_manifest([1; 16], 64 << 10)), None);
         assert_eq!(contradiction(&sound()), None);
-        let breaks: [fn(&mut Manifest); 20] = [
+        let breaks: [fn(&mut Manifest); 21] = [
             |manifest| manifest.checkpoint_seq = u64::MAX,
             |manifest| manifest.epoch = u64::MAX,
             |manifest| manifest.counts.kv = i64::MIN,
@@ -146,6 +147,7 @@ mod tests {
             |manifest| manifest.small_chunk = 1,
             |manifest| manifest.small_chunk = 3,
             |manifest| manifest.small_offset = 192,
+            |manifest| manifest.small_offset = 204,
             |manifest| manifest.chunks[1].large = true,
             |manifest| manifest.next_file = 3,
             |manifest| manifest.runs[0].merging_into = Some(9),
