@@ -24,8 +24,8 @@ mkdir -p "$build"
 bins=""
 for target in "$@"; do bins="$bins --bin $target"; done
 # The sanitizers are behind unstable flags; RUSTC_BOOTSTRAP lets the stable compiler take them, for this build only.
-# With --target, build scripts and macros stay uninstrumented. With start-stop-gc the linker leaves out the counters of
-# functions that it leaves out: after each input the fuzzer looks through all that are there.
+# With --target, build scripts and macros stay uninstrumented. With start-stop-gc the linker (GNU's from 2.37 on) leaves
+# out the counters of functions that it leaves out: after each input the fuzzer looks through all that are there.
 RUSTC_BOOTSTRAP=1 RUSTC_WRAPPER="$(pwd)/scripts/rustc_with_coverage.sh" \
     RUSTFLAGS="--cfg fuzzing -Zsanitizer=address -Ccodegen-units=1 -Clink-arg=-Wl,-z,start-stop-gc" \
     cargo build --release --locked --manifest-path fuzz/Cargo.toml --target "$triple" --target-dir "$build/rust" $bins
