@@ -234,18 +234,32 @@ impl Supply {
         less || !spares.is_empty()
     }
 
-    /// The disk has no room for what the ready segment would hold: it goes, and the next one is half as large; false if
-    /// that would be too small for a frame of `min_len` bytes.
+    /// The disk has no room for what the ready segments would hold: they go, and the next one is half as large as the
+    /// first of them; or just that one stays, where half of it would be too small for a frame of `min_len` bytes. False
+    /// if it is all that is left. What is under way goes, too: it may be larger than what comes next is to be.
     pub(crate) fn replace_with_smaller(&self, min_len: u64) -> Result<bool> {
         let need = with_mark(min_len).max(FIRST_SEGMENT_BYTES);
+        let mut work = lock(&self.work);
+        if let Some(larger) = work.take() {
+            self.abandon(larger)?;
+        }
         let (ready, spares) = {
             let mut shelf = lock(&self.shelf);
-            let half = shelf.ready.front().map_or(0, |ready| ready.size() / 2);
-            if half < need {
+            let first = shelf.ready.front().map_or(0, |ready| ready.size());
+            shelf.wanted = 1;
+            if first / 2 >= need {
+                shelf.next_size = first / 2;
+                self.take_all(&mut shelf)
+            } else if shelf.ready.len() > 1 {
+                shelf.next_size = first;
+                let smallest = shelf.ready.pop_front();
+                let others = self.take_all(&mut shelf);
+                shelf.ready.extend(smallest);
+                self.note_short(&shelf);
+                others
+            } else {
                 return Ok(false);
             }
-            shelf.next_size = half;
-            self.take_all(&mut shelf)
         };
         let ready = ready.iter().map(|ready| ready.number());
         for number in ready.chain(spares.iter().map(Segment::number)) {

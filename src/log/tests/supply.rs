@@ -256,3 +256,32 @@ fn a_writer_that_waited_finds_more_segments_ready_until_there_is_time_to_give_th
     let large = make_ready(&supply, 100_000);
     assert!(large.number() > 8 && supply.take(0).is_none());
 }
+
+/// A commit that the disk has no room for halves segments while the background thread, which it had to wait for, makes
+/// more of them ahead.
+#[test]
+fn segments_get_smaller_whatever_is_under_way_until_one_of_the_least_size_is_left() {
+    let disk = disk(1);
+    let supply = supply(&disk, 1 << 20);
+    let _first = make_ready(&supply, 0);
+    let mut ready = Vec::new();
+    loop {
+        if !supply.ready(5_000) {
+            supply.note_outrun();
+            while supply.prepare(0).unwrap() || supply.is_short() {}
+            supply.note_outrun();
+            assert!(
+                supply.prepare(0).unwrap(),
+                "one more, twice as large, is under way"
+            );
+        }
+        ready.push((supply.ready_bytes() >> 10, names(&disk).len()));
+        if !supply.replace_with_smaller(5_000).unwrap() {
+            break;
+        }
+        assert!(ready.len() < 10, "{ready:?}");
+    }
+    assert_eq!(ready, [(32 + 64, 4), (16 + 32, 4), (16, 2)]);
+    assert_eq!((supply.ready_bytes(), names(&disk).len()), (16 << 10, 2));
+    assert!(!supply.is_short() && !supply.is_outrun() && supply.ready(5_000));
+}
