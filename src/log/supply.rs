@@ -245,27 +245,23 @@ impl Supply {
         }
         let (ready, spares) = {
             let mut shelf = lock(&self.shelf);
-            let first = shelf.ready.front().map_or(0, |ready| ready.size());
-            shelf.wanted = 1;
-            if first / 2 >= need {
-                shelf.next_size = first / 2;
-                self.take_all(&mut shelf)
-            } else if shelf.ready.len() > 1 {
-                shelf.next_size = first;
-                let smallest = shelf.ready.pop_front();
-                let others = self.take_all(&mut shelf);
-                shelf.ready.extend(smallest);
-                self.note_short(&shelf);
-                others
+            let (mut ready, spares) = self.take_all(&mut shelf);
+            let half = ready.front().map_or(0, |first| first.size() / 2);
+            if half >= need {
+                shelf.next_size = half;
             } else {
-                return Ok(false);
+                shelf.ready.extend(ready.pop_front());
             }
+            shelf.wanted = 1;
+            self.note_short(&shelf);
+            (ready, spares)
         };
         let ready = ready.iter().map(|ready| ready.number());
-        for number in ready.chain(spares.iter().map(Segment::number)) {
-            self.unlink(number)?;
+        let numbers: Vec<u64> = ready.chain(spares.iter().map(Segment::number)).collect();
+        for number in &numbers {
+            self.unlink(*number)?;
         }
-        Ok(true)
+        Ok(!numbers.is_empty())
     }
 
     fn start(&self, need: u64) -> Result<Work> {

@@ -283,5 +283,7 @@ fn segments_get_smaller_whatever_is_under_way_until_one_of_the_least_size_is_lef
     }
     assert_eq!(ready, [(32 + 64, 4), (16 + 32, 4), (16, 2)]);
     assert_eq!((supply.ready_bytes(), names(&disk).len()), (16 << 10, 2));
+    supply.note_outrun(); // by another commit
+    assert!(supply.is_short() && !supply.replace_with_smaller(5_000).unwrap());
     assert!(!supply.is_short() && !supply.is_outrun() && supply.ready(5_000));
 }
