@@ -13,8 +13,8 @@ use super::{
 pub(crate) const HEADER_BYTES: usize = 64;
 pub(crate) const MARK_BYTES: usize = 32;
 
-const FRAME_MAGIC: u32 = u32::from_le_bytes(*b"SFRM");
-const MARK_MAGIC: u32 = u32::from_le_bytes(*b"SMRK");
+pub(crate) const FRAME_MAGIC: u32 = u32::from_le_bytes(*b"SFRM");
+pub(crate) const MARK_MAGIC: u32 = u32::from_le_bytes(*b"SMRK");
 
 /// What the CRCs of a segment's frames and marks are seeded with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

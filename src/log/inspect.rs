@@ -6,8 +6,8 @@
 use crate::{
     format::{
         align8,
-        bytes::{to_u64, to_usize, u32_at},
-        frame::{Frame, FrameHeader, FrameSeed, Mark, HEADER_BYTES, MARK_BYTES},
+        bytes::{to_u64, to_usize},
+        frame::{Frame, FrameHeader, FrameSeed, Mark, FRAME_MAGIC, HEADER_BYTES, MARK_BYTES, MARK_MAGIC},
     },
     vfs::{is_made, Defect, Region},
 };
@@ -85,7 +85,6 @@ pub(super) fn frame_behind<'a>(
     let mut crc = 0;
     while at < end {
         let len = to_usize(end - at).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
-        scratch.clear();
         scratch.resize(len, 0);
         region.copy_to(at, scratch)?;
         crc = crc32c::crc32c_append(crc, scratch);
@@ -138,15 +137,6 @@ pub(super) struct Evidence {
 /// its payload is torn: what it says was true when it was written.
 pub(super) fn look_on(region: &Region, seed: &FrameSeed, offset: u64, scratch: &mut Vec<u8>) -> Evidence {
     let mut evidence = Evidence::default();
-    let mark_magic = u32_at(
-        &Mark {
-            epoch: 0,
-            durable_seq: 0,
-        }
-        .encode(seed),
-        0,
-    );
-    let frame_magic = u32_at(&empty_header().encode(seed, &[]).0, 0);
     // True headers don't overlap; a file made up of false ones must not cost more than a few times its length.
     let mut budget = region.len().saturating_mul(2);
     let mut piece = Vec::new();
@@ -157,13 +147,9 @@ pub(super) fn look_on(region: &Region, seed: &FrameSeed, offset: u64, scratch: &
         if region.copy_to(start, &mut piece).is_none() {
             break;
         }
-        for (index, word) in piece.chunks(8).enumerate() {
-            let magic = u32_at(word, 0);
-            if magic == Some(0) || (magic != frame_magic && magic != mark_magic) {
-                continue;
-            }
+        for (index, magic) in magics_in(&piece) {
             let at = start.saturating_add(to_u64(index).saturating_mul(8));
-            if magic == mark_magic {
+            if magic == MARK_MAGIC {
                 if let Some(mark) = mark_at(region, seed, at) {
                     evidence.durable_seq = evidence.durable_seq.max(mark.durable_seq);
                     evidence.newest_epoch = evidence.newest_epoch.max(mark.epoch);
@@ -191,16 +177,52 @@ pub(super) fn look_on(region: &Region, seed: &FrameSeed, offset: u64, scratch: &
     evidence
 }
 
-fn empty_header() -> FrameHeader {
-    FrameHeader {
-        seq: 0,
-        epoch: 0,
-        durable_seq: 0,
-        previous_crc: 0,
-        payload_crc: 0,
-        command_count: 0,
-        assigned_len: 0,
-        commands_len: 0,
-        image_len: 0,
+/// The numbers of the eight-byte words that begin with the magic of a frame or a mark, and which one. Many halves of words
+/// are looked at together and without a branch, which the compiler makes vectors of: what lies behind a log's end may be
+/// most of the log.
+fn magics_in(piece: &[u8]) -> impl Iterator<Item = (usize, u32)> + '_ {
+    const TOGETHER: usize = 32;
+    let is_magic = |half: u32| (half == FRAME_MAGIC) | (half == MARK_MAGIC);
+    let groups = piece.chunks(8 * TOGETHER).enumerate();
+    let with_any = groups.filter(move |(_, group)| {
+        let halves = group.as_chunks().0.iter();
+        // Numbers, since a `bool` is not made vectors of.
+        halves.fold(0, |any, half| {
+            any | u32::from(is_magic(u32::from_le_bytes(*half)))
+        }) != 0
+    });
+    with_any.flat_map(move |(number, group)| {
+        let words = group.as_chunks::<8>().0.iter().enumerate();
+        words.filter_map(move |(index, word)| {
+            let first_half = u32::from_le_bytes(*word.first_chunk()?);
+            is_magic(first_half).then_some((number * TOGETHER + index, first_half))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn magics_are_found_wherever_a_word_begins_and_nowhere_else() {
+        for len in [0, 7, 8, 255, 256, 260, 264, 600] {
+            let words = len / 8;
+            for word in 0..words {
+                for (magic, offset, found) in [
+                    (FRAME_MAGIC, 0, true),
+                    (MARK_MAGIC, 0, true),
+                    (FRAME_MAGIC, 4, false),
+                ] {
+                    let mut piece = vec![0x5a; len];
+                    let at = word * 8 + offset;
+                    piece[at..at + 4].copy_from_slice(&magic.to_le_bytes());
+                    let expected = found.then_some((word, magic));
+                    assert!(magics_in(&piece).eq(expected), "{len} bytes, at {at}");
+                }
+            }
+            let all = FRAME_MAGIC.to_le_bytes().repeat(len / 4);
+            assert!(magics_in(&all).eq((0..words).map(|word| (word, FRAME_MAGIC))));
+        }
     }
 }
