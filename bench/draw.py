@@ -1,8 +1,8 @@
 #!/usr/bin/env -S python3 -B
-"""Draws a results file and writes its tables.
+"""Draws results files and writes their tables. Of a row the first file counts that has it.
 
-  draw.py build/bench/results.json                    docs/performance/*.svg, and the tables of docs/PERFORMANCE.md
-  draw.py build/bench/results.json --preview FOLDER   the same into a folder; the only way to look at a quick run
+  draw.py build/bench/results.json...                      docs/performance/*.svg, the tables of docs/PERFORMANCE.md
+  draw.py build/bench/results.json... --preview FOLDER     the same into a folder; the only way to look at a quick run
 """
 
 import os
@@ -22,18 +22,14 @@ BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 SIZES = (("100", "100 B", 100), ("1k", "1 KiB", 1 << 10), ("16k", "16 KiB", 16 << 10), ("256k", "256 KiB", 256 << 10))
 
 
-def rounds(results):
-    count = results.data["rounds"]
-    return f"{count} round{'s' * (count > 1)}"
-
-
 class Drawing:
     def __init__(self, results, folder):
         self.results, self.folder = results, folder
         self.drawn = []  # (file, title)
         self.shown = [FLOOR, SARSEN] + results.peers
-        machine = results.data["machine"]
-        self.where = f"{machine['processor']}, {machine['cores']} cores; median, least and most of {rounds(results)}"
+        machine = results.machine
+        told = f"median, least and most of {results.rounds_told()}"
+        self.where = f"{machine['processor']}, {machine['cores']} cores; {told}"
 
     def save(self, name, title, svg):
         with open(os.path.join(self.folder, name + ".svg"), "w", encoding="utf-8") as file:
@@ -118,7 +114,7 @@ class Drawing:
         blocks = [(size, f"append.process.block.{name}.t1") for name, _, size in SIZES]
         self.lines("cost_of_size", "Process-safe append against the block's size", "ns", "block", over(blocks),
                    [(size, text) for _, text, size in SIZES], x_log=True)
-        sizes = [(size, reading.size_name(size)) for size in self.results.data["sizes"]]
+        sizes = [(size, reading.size_name(size)) for size in self.results.row_sizes]
         self.lines("cost_of_store", "Point read against the number of pairs", "ns", "pairs",
                    over([(size, f"get.hit.snapshot.t1.{name}") for size, name in sizes]), sizes, x_log=True)
 
@@ -143,15 +139,14 @@ def table(head, lines):
 
 
 def page(results, drawn):
-    data = results.data
-    machine = data["machine"]
+    machine = results.machine
     # Whoever built the kernel, and which options the mount has, tells a reader nothing.
     kernel, *_ = machine["kernel"].split("-")
-    places = {name: system.split(",")[0] for name, system in data["places"].items()}
+    places = {name: system.split(",")[0] for name, system in results.systems.items()}
     out = [
         "",
-        f"Measured {data['started']} on {machine['processor']}, {machine['cores']} cores, {machine['memory']}, "
-        f"{machine['system']}, {kernel}; {rounds(results)}. "
+        f"Measured {' and '.join(part['started'] for part in results.parts)} on {machine['processor']}, {machine['cores']} cores, {machine['memory']}, "
+        f"{machine['system']}, {kernel}; {results.rounds_told()}. "
         + " ".join(f"Place '{name}': {system}." for name, system in places.items()),
         "Noise: " + "; ".join(results.noise()) + ".",
         "",
@@ -180,7 +175,7 @@ def page(results, drawn):
               line["peer"], line["to peer"]) for line in report.rows_table(results) if line["place"] == place],
         ) + [""]
     out += ["### Engines", ""]
-    engines = [(one["name"], one["version"], one["note"]) for one in data["engines"]]
+    engines = [(one["name"], one["version"], one["note"]) for one in results.told.values()]
     out += table(["engine", "version", "set up"], engines)
     out += ["", "### Charts", ""]
     for name, title in drawn:
@@ -189,12 +184,13 @@ def page(results, drawn):
 
 
 def main():
-    arguments = sys.argv[1:]
-    if not arguments or len(arguments) not in (1, 3) or (len(arguments) == 3 and arguments[1] != "--preview"):
+    files, preview = sys.argv[1:], None
+    if files[-2:-1] == ["--preview"]:
+        files, preview = files[:-2], files[-1]
+    if not files or any(file.startswith("-") for file in files):
         sys.exit(__doc__)
-    results = reading.load(arguments[0])
-    preview = arguments[2] if len(arguments) == 3 else None
-    if not preview and (results.data["quick"] or results.data["failures"]):
+    results = reading.load(files)
+    if not preview and (results.is_quick or results.failures):
         sys.exit("draw.py: a quick run, or one with failures, doesn't go into the documents; use --preview FOLDER")
     source = os.path.join(os.path.dirname(__file__), "..", PAGE)
     target = os.path.join(preview, "PERFORMANCE.md") if preview else source

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-"""Prints a results file as tables: report.py build/bench/results.json"""
+"""Prints results files as tables: report.py build/bench/results.json..."""
 
 import sys
 
@@ -35,14 +35,14 @@ def ratio(value):
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
-    results = reading.load(sys.argv[1])
+    results = reading.load(sys.argv[1:])
     bounds = {}
     for target in targets.of(results):
         bounds.setdefault(target.row, []).append(target)
     for place in results.places:
-        print(f"\n{place} ({results.data['places'][place]}); speed as a multiple of the floor's and the best peer's")
+        print(f"\n{place} ({results.systems[place]}); speed as a multiple of the floor's and the best peer's")
         print(f"{'':30} {'':5} {'sarsen':>11} {'floor':>11} {'':>8}  {'best peer':>19} {'':>8}")
         for line in rows_table(results):
             if line["place"] != place:
@@ -56,9 +56,9 @@ def main():
     print(f"\ntargets: {verdicts.count('ok')} ok, {verdicts.count('missed')} missed")
     for sentence in results.noise():
         print(f"noise: {sentence}")
-    if results.data["quick"]:
+    if results.is_quick:
         print("a quick run: it shows that everything works; the figures and verdicts mean nothing")
-    for failure in results.data["failures"]:
+    for failure in results.failures:
         print(f"FAILED {failure}")
 
 

@@ -6,20 +6,29 @@ import statistics
 FLOOR, SARSEN = "floor", "sarsen"
 
 
-def load(path):
-    with open(path, encoding="utf-8") as file:
-        return Results(json.load(file))
+def load(paths):
+    """Of several files, each with some of the rows: of a row the first file that has it."""
+    parts = []
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            parts.append(json.load(file))
+    return Results(parts)
 
 
 class Results:
-    def __init__(self, data):
-        self.data = data
-        self.rows = {row["name"]: row for row in data["rows"]}
-        self.engines = [engine["name"] for engine in data["engines"]]
-        self.roles = {engine["name"]: engine["role"] for engine in data["engines"]}
-        self.peers = [name for name in self.engines if self.roles[name] == "peer"]
-        self.places = list(data["places"])
-        self.sizes = [size_name(size) for size in data["sizes"]]
+    def __init__(self, parts):
+        self.parts = parts
+        self.rows = first_of((row["name"], row) for part in parts for row in part["rows"])
+        self.told = first_of((engine["name"], engine) for part in parts for engine in part["engines"])
+        self.systems = first_of(place for part in parts for place in part["places"].items())
+        self.engines = list(self.told)
+        self.peers = [name for name, engine in self.told.items() if engine["role"] == "peer"]
+        self.places = list(self.systems)
+        self.row_sizes = sorted({size for part in parts for size in part["sizes"]})
+        self.sizes = [size_name(size) for size in self.row_sizes]
+        self.machine = parts[0]["machine"]
+        self.is_quick = any(part["quick"] for part in parts)
+        self.failures = [failure for part in parts for failure in part["failures"]]
 
     def rounds(self, row, engine, place=None):
         """What each round measured; nothing where the engine has no part in the row."""
@@ -27,9 +36,17 @@ class Results:
             return []
         return self.rows[row]["places"].get(place or self.places[0], {}).get(engine, [])
 
+    def rounds_told(self):
+        counts = sorted({part["rounds"] for part in self.parts})
+        several = counts[-1] > 1
+        return f"{' or '.join(str(count) for count in counts)} round{'s' * several}"
+
     def noise(self):
-        """One sentence on each calibration."""
-        noise = self.data["noise"]
+        """One sentence on each calibration of each part."""
+        return [sentence for part in self.parts for sentence in self.noise_of(part["noise"])]
+
+    @staticmethod
+    def noise_of(noise):
         told = [("a fixed piece of work", "ns a step", noise["work_ns"])]
         told += [(f"a small synced write ({place})", "µs", spread) for place, spread in noise["sync_us"].items()]
         return [
@@ -73,6 +90,13 @@ class Results:
     def best_peer(self, row, among=None, place=None):
         peers = [peer for peer in (among or self.peers) if self.speed(row, peer, place)]
         return max(peers, key=lambda peer: self.speed(row, peer, place), default=None)
+
+
+def first_of(pairs):
+    out = {}
+    for name, value in pairs:
+        out.setdefault(name, value)
+    return out
 
 
 def size_name(size):
