@@ -140,12 +140,13 @@ def table(head, lines):
 
 def page(results, drawn):
     machine = results.machine
+    started = " and ".join(part["started"] for part in results.parts)
     # Whoever built the kernel, and which options the mount has, tells a reader nothing.
     kernel, *_ = machine["kernel"].split("-")
     places = {name: system.split(",")[0] for name, system in results.systems.items()}
     out = [
         "",
-        f"Measured {' and '.join(part['started'] for part in results.parts)} on {machine['processor']}, {machine['cores']} cores, {machine['memory']}, "
+        f"Measured {started} on {machine['processor']}, {machine['cores']} cores, {machine['memory']}, "
         f"{machine['system']}, {kernel}; {results.rounds_told()}. "
         + " ".join(f"Place '{name}': {system}." for name, system in places.items()),
         "Noise: " + "; ".join(results.noise()) + ".",

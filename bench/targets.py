@@ -105,7 +105,7 @@ def of(results):
     at_most("beside.reader", 3, "µs at p99.9", results.value("beside.reader", "sarsen"))
     peer("beside.reader", 1)
 
-    at_most("churn.disk", 1.5, "× live data once closed", results.value("churn.disk", "sarsen"), "disk ")
+    at_most("churn.disk", 1.5, "× live data", results.figure("churn.disk", "sarsen", "at_end_to_live"), "disk ")
     peer("churn.disk", 1, ["rocksdb", "lmdb"])
     add(
         "churn.rate",
